@@ -1,0 +1,56 @@
+//! What went wrong, in the one form a user sees (DESIGN section 10).
+
+use std::fmt;
+
+use crate::policy::Origin;
+
+/// One thing that keeps srt from running the command.
+///
+/// Shown as `srt: cannot <verb> <object>: <cause>`, then `  from <origin>`, then `hint: …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// `<verb> <object>`: `read settings file x.json`, `use "*.com" in network.allowedDomains`.
+    pub action: String,
+    /// Why not.
+    pub cause: String,
+    /// The line that asked for it.
+    pub origin: Option<Origin>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Fault {
+    /// A fault without origin and hint.
+    pub fn new(action: impl Into<String>, cause: impl fmt::Display) -> Self {
+        Fault { action: action.into(), cause: cause.to_string(), origin: None, hint: None }
+    }
+
+    /// Names the line that asked for it.
+    #[must_use]
+    pub fn from_origin(mut self, origin: &Origin) -> Self {
+        self.origin = Some(origin.clone());
+        self
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.action, self.cause)?;
+        if let Some(origin) = &self.origin {
+            write!(f, "\n  from {origin}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,6 @@
+//! Denied operations: one type, one stream.
+
+mod event;
+mod time;
+
+pub use event::{Event, Kind, Process, RuleRef, Source};
