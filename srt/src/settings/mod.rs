@@ -2,6 +2,4 @@
 
 mod model;
 
-pub use model::{
-    CredentialSettings, FilesystemSettings, MitmProxySettings, NetworkSettings, ParentProxySettings, PathEntry, Settings,
-};
+pub use model::{CredentialSettings, FilesystemSettings, MitmProxySettings, NetworkSettings, ParentProxySettings, PathEntry, Settings};
