@@ -1,0 +1,39 @@
+//! Opens and builds everything that the fork needs, on the host, while there is one thread.
+
+use landlock::RulesetCreated;
+use seccompiler::sock_filter;
+
+use super::scratch::Scratch;
+use super::script::Script;
+use super::{fds, landlock as domain, seccomp};
+use crate::Fault;
+
+/// A script with its descriptors, its ruleset and its filter.
+#[derive(Debug)]
+pub struct Armed {
+    pub(super) script: Script,
+    pub(super) scratch: Scratch,
+    pub(super) ruleset: Option<RulesetCreated>,
+    pub(super) filter: Vec<sock_filter>,
+}
+
+/// Arms a script.
+///
+/// # Errors
+/// A descriptor that must not be passed; a private directory that cannot be made; a write root that has vanished.
+pub fn arm(script: Script) -> Result<Armed, Fault> {
+    fds::check(&script.exec.pass_fds)?;
+    let scratch = Scratch::create(&script.private_tmp, script.identity.uid)
+        .map_err(|errno| Fault::new(format!("make the private directory {}", script.private_tmp), crate::fault::errno_text(&errno.into())))?;
+    let ruleset = domain::prepare(&script.confinement).map_err(|failure| super::fault(&failure))?;
+    let filter = seccomp::compile(script.confinement.filter);
+    Ok(Armed { script, scratch, ruleset, filter })
+}
+
+/// Closes every descriptor above 2 that the caller did not name. What remains open afterwards is ours, and closes at execve(2).
+///
+/// # Errors
+/// As close_range(2).
+pub fn close_inherited(keep: &[std::os::fd::RawFd]) -> Result<(), Fault> {
+    fds::close_all_but(keep).map_err(|errno| Fault::new("close inherited descriptors", crate::fault::errno_text(&errno.into())))
+}

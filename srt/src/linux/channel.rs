@@ -1,0 +1,175 @@
+//! The socket between the supervisor and `init`.
+//!
+//! `SOCK_SEQPACKET`: one message, one packet. Both ends are ours. `init` runs no code of the command and is not dumpable, so what arrives from it is not what the
+//! command says; still the supervisor takes every packet apart with care, and an unknown one ends the run.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+
+/// Longest packet: a path and a few words.
+const MAX_PACKET: usize = 8192;
+
+/// What `init` tells the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The proxy's listening socket follows as a descriptor.
+    Listener,
+    /// The command runs.
+    Started,
+    /// The command could not be executed: errno of execve(2).
+    NotExecuted(i32),
+    /// The set-up failed: errno, action, name of the gap that it is.
+    Failed(i32, String, Option<String>),
+    /// The command was stopped by this signal.
+    Stopped(i32),
+    /// The command ended with this status; nothing else runs in the sandbox any more.
+    Exited(i32),
+    /// The command was ended by this signal; likewise.
+    Killed(i32),
+}
+
+impl Report {
+    fn encode(&self) -> Vec<u8> {
+        let (tag, number, text): (u8, i32, String) = match self {
+            Report::Listener => (b'L', 0, String::new()),
+            Report::Started => (b'S', 0, String::new()),
+            Report::NotExecuted(errno) => (b'N', *errno, String::new()),
+            Report::Failed(errno, action, gap) => (b'F', *errno, format!("{}\0{action}", gap.as_deref().unwrap_or(""))),
+            Report::Stopped(signal) => (b'T', *signal, String::new()),
+            Report::Exited(status) => (b'E', *status, String::new()),
+            Report::Killed(signal) => (b'K', *signal, String::new()),
+        };
+        let mut packet = vec![tag];
+        packet.extend(number.to_ne_bytes());
+        packet.extend(text.bytes().take(MAX_PACKET - packet.len()));
+        packet
+    }
+
+    fn decode(packet: &[u8]) -> Option<Report> {
+        let (tag, rest) = packet.split_first()?;
+        let (number, text) = rest.split_first_chunk()?;
+        let number = i32::from_ne_bytes(*number);
+        Some(match tag {
+            b'L' => Report::Listener,
+            b'S' => Report::Started,
+            b'N' => Report::NotExecuted(number),
+            b'F' => {
+                let text = String::from_utf8_lossy(text);
+                let (gap, action) = text.split_once('\0')?;
+                Report::Failed(number, action.to_owned(), (!gap.is_empty()).then(|| gap.to_owned()))
+            }
+            b'T' => Report::Stopped(number),
+            b'E' => Report::Exited(number),
+            b'K' => Report::Killed(number),
+            _ => return None,
+        })
+    }
+}
+
+/// One end of the channel.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+impl Channel {
+    /// Two connected ends.
+    pub(super) fn pair() -> Result<(Channel, Channel), Errno> {
+        let flags = SocketFlags::CLOEXEC;
+        let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        Ok((Channel(one), Channel(other)))
+    }
+
+    /// Sends a report, with a descriptor where one belongs to it.
+    pub(super) fn report(&self, report: &Report, descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+        let packet = report.encode();
+        let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() {
+            control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        rustix::net::sendmsg(&self.0, &[IoSlice::new(&packet)], &mut control, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    /// The next report; `None` when `init` is gone, or sent what it never sends.
+    ///
+    /// # Errors
+    /// `EAGAIN` on a non-blocking channel.
+    pub fn receive(&self) -> Result<Option<(Report, Option<OwnedFd>)>, Errno> {
+        let mut packet = [0; MAX_PACKET];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut packet)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        let descriptor = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        Ok(Report::decode(&packet[..received.bytes]).map(|report| (report, descriptor)))
+    }
+
+    /// Asks `init` to send this signal to the command.
+    ///
+    /// # Errors
+    /// `EPIPE` when `init` is gone.
+    pub fn forward(&self, signal: i32) -> Result<(), Errno> {
+        rustix::net::send(&self.0, &signal.to_ne_bytes(), SendFlags::NOSIGNAL).map(drop)
+    }
+
+    /// The next signal to pass on; `None` when the supervisor is gone.
+    pub(super) fn requested_signal(&self) -> Result<Option<i32>, Errno> {
+        let mut packet = [0u8; 4];
+        let (_, received) = rustix::net::recv(&self.0, &mut packet, RecvFlags::DONTWAIT)?;
+        Ok((received == packet.len()).then(|| i32::from_ne_bytes(packet)))
+    }
+
+    /// Gives the descriptor away, for an event loop.
+    pub fn set_nonblocking(&self) -> Result<(), Errno> {
+        rustix::io::ioctl_fionbio(&self.0, true)
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl std::os::fd::AsRawFd for Channel {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        std::os::fd::AsRawFd::as_raw_fd(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_survive_the_way() {
+        for report in [
+            Report::Listener,
+            Report::Started,
+            Report::NotExecuted(2),
+            Report::Failed(1, "mount /x y".to_owned(), None),
+            Report::Failed(13, "mount a new /proc".to_owned(), Some("new-proc".to_owned())),
+            Report::Stopped(20),
+            Report::Exited(255),
+            Report::Killed(9),
+        ] {
+            assert_eq!(Report::decode(&report.encode()), Some(report));
+        }
+    }
+
+    #[test]
+    fn packets_that_nobody_sends_are_not_understood() {
+        for packet in [&b""[..], b"L", b"E123", b"Z\0\0\0\0", b"F\0\0\0\0no separator"] {
+            assert_eq!(Report::decode(packet), None);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! PID 1 of the sandbox: arranges it, starts the command, reaps.
+//!
+//! Forked from the supervisor before it had a second thread, so this is an ordinary process that may allocate. It never executes another program. Until
+//! [`confine`] it has every capability of its own user namespace; afterwards none, and the same Landlock domain and filter as the command. It is
+//! not dumpable, so that the command, which has the same user id, can neither trace it nor read its memory.
+//!
+//! Order: identity, file tree, network, confinement, command. Each comes where it is because the next one takes the right to do it away.
+
+use std::os::fd::AsFd as _;
+
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::process::{Pid, WaitOptions};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+
+use super::arm::Armed;
+use super::channel::{Channel, Report};
+use super::failure::{Failure, Step as _};
+use super::script::{Exec, Identity};
+use super::sys::{Program, exit_now, prctl, vfork_exec};
+use super::{caps, fds, landlock, mounts, network, seccomp};
+
+/// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
+pub(super) fn run(armed: Armed, channel: &Channel, original_mask: &SigSet) -> ! {
+    let report = match set_up(armed, channel, original_mask) {
+        Ok(Started::Running(command)) => serve(command, channel).unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno))),
+        Ok(Started::NotExecuted(errno)) => Report::NotExecuted(errno.raw_os_error()),
+        Err(failure) => failed(&failure),
+    };
+    // The supervisor may be gone; then nobody is left to be told.
+    let _ = channel.report(&report, None);
+    exit_now(0)
+}
+
+fn failed(failure: &Failure) -> Report {
+    Report::Failed(failure.errno.raw_os_error(), failure.action.clone(), failure.gap.map(str::to_owned))
+}
+
+enum Started {
+    Running(Pid),
+    NotExecuted(Errno),
+}
+
+/// The recipe.
+fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Started, Failure> {
+    let Armed { script, ruleset, filter, scratch } = armed;
+    // The directory and its lock belong to the supervisor.
+    scratch.leave_to_parent();
+    // The supervisor's death is ours, and with PID 1 the whole sandbox goes.
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).step("follow the supervisor's death")?;
+    map_ids(script.identity)?;
+    mounts::enter(&script.mounts)?;
+    let listener = network::enter(script.network)?;
+    channel.report(&Report::Listener, Some(listener.as_fd())).step("hand over the proxy's socket")?;
+    drop(listener);
+    confine(ruleset, script.confinement.landlock_abi, &filter)?;
+    rustix::process::chdir(script.exec.cwd.as_path()).step_at("enter", &script.exec.cwd)?;
+    start(&script.exec, channel, original_mask)
+}
+
+/// One user and one group, each the same inside as outside. `setgroups` must be given up first (user_namespaces(7)).
+fn map_ids(identity: Identity) -> Result<(), Failure> {
+    std::fs::write("/proc/self/setgroups", "deny").step("give up setgroups")?;
+    std::fs::write("/proc/self/uid_map", format!("{0} {0} 1", identity.uid)).step("map the user id")?;
+    std::fs::write("/proc/self/gid_map", format!("{0} {0} 1", identity.gid)).step("map the group id")
+}
+
+/// Gives up every right that the command must not have.
+fn confine(ruleset: Option<::landlock::RulesetCreated>, abi: u32, filter: &[seccompiler::sock_filter]) -> Result<(), Failure> {
+    prctl_set_no_new_privs()?;
+    caps::drop_all()?;
+    if let Some(ruleset) = ruleset {
+        landlock::restrict(ruleset, abi)?;
+    }
+    seccomp::install(filter).map_err(|error| Failure::new(format!("install the system-call filter ({error})"), Errno::INVAL))?;
+    // Dumpable processes of the same user can be traced by the command, and their /proc files belong to it.
+    prctl(libc::PR_SET_DUMPABLE, 0).step("become undumpable")?;
+    Ok(())
+}
+
+fn prctl_set_no_new_privs() -> Result<(), Failure> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1).step("set no_new_privs")?;
+    let set = prctl(libc::PR_GET_NO_NEW_PRIVS, 0).step("read no_new_privs")?;
+    if set == 1 { Ok(()) } else { Err(Failure::new("set no_new_privs", Errno::PERM)) }
+}
+
+fn start(exec: &Exec, channel: &Channel, original_mask: &SigSet) -> Result<Started, Failure> {
+    let mut keep: Vec<u32> = exec.pass_fds.iter().filter_map(|descriptor| u32::try_from(*descriptor).ok()).collect();
+    keep.sort_unstable();
+    let program = Program::new(&exec.candidates, &exec.arguments, &exec.environment);
+    let prepare = || {
+        fds::close_gaps(&keep)?;
+        keep.iter().try_for_each(|descriptor| fds::keep_over_exec(*descriptor))?;
+        // Rust ignores SIGPIPE at start; the command must not inherit that.
+        // SAFETY: restoring the default action installs no handler.
+        unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(errno)?;
+        nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(original_mask), None).map_err(errno)
+    };
+    let (pid, error) = vfork_exec(&program, prepare).step("start the command")?;
+    match error {
+        Some(error) => Ok(Started::NotExecuted(error)),
+        None => {
+            channel.report(&Report::Started, None).step("report the start")?;
+            Ok(Started::Running(Pid::from_raw(pid).ok_or_else(|| Failure::new("start the command", Errno::CHILD))?))
+        }
+    }
+}
+
+/// Reaps every orphan, passes signals on, and returns when the command has ended and nothing else runs.
+fn serve(command: Pid, channel: &Channel) -> Result<Report, Errno> {
+    let mut children = SigSet::empty();
+    children.add(Signal::SIGCHLD);
+    let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(errno)?;
+    loop {
+        // First look, then wait: the command may have ended before the descriptor was there.
+        if let Some(end) = reap(command, channel)? {
+            end_all();
+            return Ok(end);
+        }
+        let mut ready = [PollFd::new(channel, PollFlags::IN), PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
+        match rustix::event::poll(&mut ready, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        if ready[0].revents().is_empty() {
+            while let Ok(Some(_)) = signals.read_signal() {}
+        } else {
+            pass_on(command, channel);
+        }
+    }
+}
+
+/// A signal that the supervisor was sent. Its end of the channel being closed means that it is dead, and then so is the sandbox.
+fn pass_on(command: Pid, channel: &Channel) {
+    match channel.requested_signal() {
+        Ok(Some(number)) => {
+            // The command may have ended in this moment.
+            if let Some(signal) = rustix::process::Signal::from_named_raw(number) {
+                let _ = rustix::process::kill_process(command, signal);
+            }
+        }
+        Ok(None) => exit_now(0),
+        Err(_) => {}
+    }
+}
+
+/// Collects every child that changed; the command's end is returned.
+fn reap(command: Pid, channel: &Channel) -> Result<Option<Report>, Errno> {
+    loop {
+        let (pid, status) = match rustix::process::wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
+            Ok(Some(changed)) => changed,
+            Ok(None) => return Ok(None),
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error),
+        };
+        if pid != command {
+            continue;
+        }
+        if let Some(status) = status.exit_status() {
+            return Ok(Some(Report::Exited(status)));
+        }
+        if let Some(signal) = status.terminating_signal() {
+            return Ok(Some(Report::Killed(signal)));
+        }
+        if let Some(signal) = status.stopping_signal() {
+            // The shell that waits for srt must see the stop, or the terminal would hang.
+            channel.report(&Report::Stopped(signal), None)?;
+        }
+    }
+}
+
+/// Ends everything that the command left behind, at once: from PID 1, this reaches every process of the namespace but itself, and a fork under way fails.
+fn end_all() {
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), Signal::SIGKILL);
+    while !matches!(rustix::process::wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
+}
+
+fn errno(error: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(error as i32)
+}

@@ -1,0 +1,95 @@
+//! The second layer for files: Landlock.
+//!
+//! Mounts are the first layer and refuse every write outside the write roots. Landlock says the same in terms of what is written to, so that a hole in one
+//! is not a hole in both. Only rights that change names or contents at `open` time are handled: a handled right that is decided when a file is opened costs a walk
+//! to the root at *every* open, so truncation and device ioctls, which the read-only mounts and the private `/dev` settle, are left out.
+//!
+//! Landlock judges inodes: rules on objects of the host are opened before the fork, those on objects that only the sandbox has, in it.
+//!
+//! See landlock(7).
+
+use std::os::fd::OwnedFd;
+
+use landlock::{
+    AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _,
+    RulesetError, RulesetStatus, Scope,
+};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::failure::{Failure, Step as _};
+use super::script::Confinement;
+use crate::policy::AbsPath;
+
+/// Objects that only exist inside: the whole private `/dev`, and `/proc`, whose knobs are read-only mounts.
+const INNER_ROOTS: &[&str] = &["/dev", "/proc"];
+
+/// Rights handled in an ABI: ABI 1 has no `REFER`, and without it refuses every rename between directories.
+fn handled(abi: u32) -> BitFlags<AccessFs> {
+    let mut rights = AccessFs::WriteFile
+        | AccessFs::RemoveDir
+        | AccessFs::RemoveFile
+        | AccessFs::MakeChar
+        | AccessFs::MakeDir
+        | AccessFs::MakeReg
+        | AccessFs::MakeSock
+        | AccessFs::MakeFifo
+        | AccessFs::MakeBlock
+        | AccessFs::MakeSym;
+    if abi >= 2 {
+        rights |= AccessFs::Refer;
+    }
+    rights
+}
+
+/// Makes the ruleset, with the rules on objects of the host.
+///
+/// # Errors
+/// A write root that has vanished: a dropped rule would be a weaker policy than the one that was shown.
+pub(super) fn prepare(confinement: &Confinement) -> Result<Option<RulesetCreated>, Failure> {
+    if confinement.landlock_abi == 0 {
+        return Ok(None);
+    }
+    let rights = handled(confinement.landlock_abi);
+    let mut ruleset = create(rights, confinement.landlock_scopes).map_err(|error| refused("make a Landlock ruleset", &error))?;
+    for root in &confinement.write_roots {
+        let object = open(root).step_at("open write root", root)?;
+        ruleset = allow(ruleset, object, rights).step_at("allow writing beneath", root)?;
+    }
+    Ok(Some(ruleset))
+}
+
+fn create(rights: BitFlags<AccessFs>, scopes: bool) -> Result<RulesetCreated, RulesetError> {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(rights)?;
+    let ruleset = if scopes { ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal)? } else { ruleset };
+    ruleset.create()
+}
+
+/// Adds the rules on objects of the sandbox, and restricts this process for ever. Sets `no_new_privs`.
+///
+/// # Errors
+/// Anything less than full enforcement of what was asked.
+pub(super) fn restrict(ruleset: RulesetCreated, abi: u32) -> Result<(), Failure> {
+    let mut ruleset = ruleset;
+    for root in INNER_ROOTS {
+        let object = rustix::fs::openat(CWD, *root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).step_named("open", root)?;
+        ruleset = allow(ruleset, object, handled(abi)).step_named("allow writing beneath", root)?;
+    }
+    let RestrictionStatus { ruleset, .. } = ruleset.restrict_self().map_err(|error| refused("enter the Landlock domain", &error))?;
+    if ruleset == RulesetStatus::FullyEnforced { Ok(()) } else { Err(Failure::new("enforce all of the Landlock ruleset", Errno::NOTSUP)) }
+}
+
+/// A rule on something that is not a directory may only hold rights that files have.
+fn allow(ruleset: RulesetCreated, object: OwnedFd, rights: BitFlags<AccessFs>) -> Result<RulesetCreated, Errno> {
+    let directory = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode) == FileType::Directory;
+    let rights = if directory { rights } else { rights & AccessFs::WriteFile };
+    ruleset.add_rule(PathBeneath::new(object, rights)).map_err(|_| Errno::INVAL)
+}
+
+fn open(path: &AbsPath) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(CWD, path.as_path(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn refused(action: &str, error: &RulesetError) -> Failure {
+    Failure::new(format!("{action} ({error})"), Errno::NOTSUP)
+}

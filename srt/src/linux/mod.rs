@@ -1,0 +1,35 @@
+//! The Linux backend: one module per kernel primitive.
+//!
+//! [`compile`] (pure) makes a [`Script`] of a plan, [`arm`] opens what it needs, [`spawn`] forks. What happens inside is in `init`; read that first.
+//!
+//! `unsafe` is in `sys` and `fds`, and nowhere else but where a comment says why.
+
+mod arm;
+mod caps;
+mod channel;
+mod failure;
+mod fds;
+mod init;
+mod landlock;
+mod mount_api;
+mod mounts;
+mod network;
+mod probe;
+mod scratch;
+mod script;
+mod seccomp;
+mod spawn;
+mod sys;
+
+pub use arm::{Armed, arm, close_inherited};
+pub use channel::{Channel, Report};
+pub use probe::probe;
+pub use scratch::Scratch;
+pub use script::{Command, NulByte, Script, compile};
+pub use spawn::{Running, WATCHED, spawn};
+
+use crate::Fault;
+
+fn fault(failure: &failure::Failure) -> Fault {
+    Fault::new(failure.action.clone(), crate::fault::errno_text(&failure.errno.into()))
+}

@@ -1,0 +1,218 @@
+//! The two families of mount calls, behind one interface.
+//!
+//! The new one (open_tree, move_mount, fsopen, fsmount: Linux 5.2; mount_setattr: 5.12) works on descriptors: a tree is cloned detached, its attributes are set
+//! recursively in one call, and only then it is attached. The old one, mount(2), binds first and restricts afterwards, mount by mount; its paths are
+//! `/proc/self/fd/N`, so that it too acts on what was opened and not on a name.
+//!
+//! Nothing here decides what is mounted where.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
+
+use super::sys::{MountAttributes, mount_setattr};
+
+/// What may not be done beneath a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Restrictions {
+    pub(super) read_only: bool,
+    /// Device nodes do not work.
+    pub(super) no_devices: bool,
+    /// Files cannot be executed.
+    pub(super) no_exec: bool,
+}
+
+impl Restrictions {
+    pub(super) const READ_ONLY: Self = Restrictions { read_only: true, no_devices: true, no_exec: false };
+    pub(super) const WRITABLE: Self = Restrictions { read_only: false, no_devices: true, no_exec: false };
+    pub(super) const DEVICE: Self = Restrictions { read_only: false, no_devices: false, no_exec: true };
+    pub(super) const DATA: Self = Restrictions { read_only: false, no_devices: true, no_exec: true };
+
+    /// Set-user-id bits never work here: `no_new_privs` is set, and this says it once more.
+    fn attributes(self) -> MountAttrFlags {
+        let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID;
+        flags.set(MountAttrFlags::MOUNT_ATTR_RDONLY, self.read_only);
+        flags.set(MountAttrFlags::MOUNT_ATTR_NODEV, self.no_devices);
+        flags.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, self.no_exec);
+        flags
+    }
+
+    fn flags(self) -> MountFlags {
+        let mut flags = MountFlags::NOSUID;
+        flags.set(MountFlags::RDONLY, self.read_only);
+        flags.set(MountFlags::NODEV, self.no_devices);
+        flags.set(MountFlags::NOEXEC, self.no_exec);
+        flags
+    }
+}
+
+/// Which family is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MountApi {
+    New,
+    Old,
+}
+
+impl MountApi {
+    /// Cuts the tree off from mounts that the host makes later, and the host from ours.
+    pub(super) fn make_private(self) -> Result<(), Errno> {
+        rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+    }
+
+    /// Puts a copy of the tree at `source`, restricted, onto `target`; returns its root.
+    pub(super) fn bind(self, source: BorrowedFd<'_>, target: BorrowedFd<'_>, restrictions: Restrictions) -> Result<OwnedFd, Errno> {
+        match self {
+            MountApi::New => {
+                let tree = clone_tree(source)?;
+                mount_setattr(tree.as_fd(), true, MountAttributes { set: restrictions.attributes().bits().into(), propagation: 0 })?;
+                attach(&tree, target)?;
+                Ok(tree)
+            }
+            MountApi::Old => {
+                rustix::mount::mount_bind_recursive(fd_path(source).as_c_str(), fd_path(target).as_c_str())?;
+                let root = open_top(target)?;
+                restrict_recursively(root.as_fd(), restrictions)?;
+                Ok(root)
+            }
+        }
+    }
+
+    /// Mounts a new file system onto `target`; returns its root.
+    pub(super) fn create(self, kind: &CStr, options: &[(&CStr, &CStr)], target: BorrowedFd<'_>, restrictions: Restrictions) -> Result<OwnedFd, Errno> {
+        match self {
+            MountApi::New => {
+                let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+                for (key, value) in options {
+                    if value.is_empty() {
+                        rustix::mount::fsconfig_set_flag(&context, *key)?;
+                    } else {
+                        rustix::mount::fsconfig_set_string(&context, *key, *value)?;
+                    }
+                }
+                rustix::mount::fsconfig_create(&context)?;
+                let mount = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, restrictions.attributes())?;
+                attach(&mount, target)?;
+                Ok(mount)
+            }
+            MountApi::Old => {
+                rustix::mount::mount(kind, fd_path(target).as_c_str(), kind, restrictions.flags(), option_text(options).as_c_str())?;
+                open_top(target)
+            }
+        }
+    }
+
+    /// Makes one mount read-only once it is filled.
+    pub(super) fn seal(self, mount: BorrowedFd<'_>, restrictions: Restrictions) -> Result<(), Errno> {
+        let sealed = Restrictions { read_only: true, ..restrictions };
+        match self {
+            MountApi::New => mount_setattr(mount, false, MountAttributes { set: sealed.attributes().bits().into(), propagation: 0 }),
+            MountApi::Old => rustix::mount::mount_remount(fd_path(mount).as_c_str(), MountFlags::BIND | sealed.flags(), c""),
+        }
+    }
+}
+
+fn clone_tree(source: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH | OpenTreeFlags::AT_RECURSIVE;
+    rustix::mount::open_tree(source, c"", flags)
+}
+
+fn attach(mount: &OwnedFd, target: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", target, c"", flags)
+}
+
+fn fd_path(fd: BorrowedFd<'_>) -> CString {
+    CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default()
+}
+
+fn option_text(options: &[(&CStr, &CStr)]) -> CString {
+    let one = |(key, value): &(&CStr, &CStr)| {
+        if value.is_empty() { key.to_bytes().to_vec() } else { [key.to_bytes(), b"=", value.to_bytes()].concat() }
+    };
+    let joined = options.iter().map(one).collect::<Vec<_>>().join(&b',');
+    CString::new(joined).unwrap_or_default()
+}
+
+/// The mount that was just put onto `target`: a descriptor still shows what is beneath, and only a walk by name arrives on top.
+fn open_top(target: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let name = rustix::fs::readlink(fd_path(target).as_c_str(), Vec::new())?;
+    rustix::fs::openat(CWD, name.as_c_str(), OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+}
+
+/// mount(2) restricts one mount at a time: the mount at `root` and every mount below it, from mountinfo (proc_pid_mountinfo(5)).
+fn restrict_recursively(root: BorrowedFd<'_>, restrictions: Restrictions) -> Result<(), Errno> {
+    let top = rustix::fs::readlink(fd_path(root).as_c_str(), Vec::new())?;
+    let table = std::fs::read("/proc/self/mountinfo").map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    for line in table.split(|byte| *byte == b'\n') {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let [_, _, _, _, point, options, ..] = fields.as_slice() else { continue };
+        let point = unescape(point);
+        let within = point == top.to_bytes() || point.strip_prefix(top.to_bytes()).is_some_and(|rest| rest.starts_with(b"/") || top.to_bytes() == b"/");
+        if within {
+            let point = CString::new(point).map_err(|_| Errno::INVAL)?;
+            // Flags that the mount has already are locked in a user namespace: leaving one out would be refused.
+            let flags = MountFlags::BIND | restrictions.flags() | present_flags(options);
+            match rustix::mount::mount_remount(point.as_c_str(), flags, c"") {
+                // A mount beneath another one cannot be named, and so cannot be reached either.
+                Ok(()) | Err(Errno::INVAL | Errno::NOENT | Errno::ACCESS) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Octal escapes of mountinfo: space, tab, newline, backslash.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let octal = text.get(at + 1..at + 4).filter(|digits| text[at] == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        match octal {
+            Some(digits) => {
+                out.push(digits.iter().fold(0u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
+                at += 4;
+            }
+            None => {
+                out.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+fn present_flags(options: &[u8]) -> MountFlags {
+    options.split(|byte| *byte == b',').fold(MountFlags::empty(), |flags, option| {
+        flags
+            | match option {
+                b"ro" => MountFlags::RDONLY,
+                b"nosuid" => MountFlags::NOSUID,
+                b"nodev" => MountFlags::NODEV,
+                b"noexec" => MountFlags::NOEXEC,
+                b"noatime" => MountFlags::NOATIME,
+                b"nodiratime" => MountFlags::NODIRATIME,
+                b"relatime" => MountFlags::RELATIME,
+                _ => MountFlags::empty(),
+            }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mountinfo_escapes_are_undone() {
+        assert_eq!(unescape(b"/a\\040b\\134c"), b"/a b\\c");
+        assert_eq!(unescape(b"/plain\\04"), b"/plain\\04");
+    }
+
+    #[test]
+    fn options_are_joined_as_mount_wants_them() {
+        assert_eq!(option_text(&[(c"mode", c"0755"), (c"newinstance", c"")]).as_c_str(), c"mode=0755,newinstance");
+    }
+}

@@ -1,0 +1,283 @@
+//! Builds the file tree of the sandbox.
+//!
+//! Runs in `init`, in its own mount namespace, with the capabilities of its own user namespace. The new tree is built on top of `/`: a
+//! name that starts at the root still means the caller's tree until [`enter`], and every target is opened below the new root without following any link.
+//!
+//! Steps come in path order, so a denial inside a write root is mounted after the root and cannot be uncovered by it.
+//!
+//! See mount_namespaces(7), pivot_root(2), openat2(2).
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+
+use super::failure::{Failure, Step as _};
+use super::mount_api::{MountApi, Restrictions};
+use super::script::{MountStep, Mounts};
+use crate::plan::{Node, NodeKind};
+use crate::policy::AbsPath;
+
+/// Device nodes that the sandbox gets from the host.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+/// Links that programs expect in `/dev` (standards: none; every distribution has them).
+const DEVICE_LINKS: &[(&str, &str)] = &[
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+/// Knobs of the whole kernel. Root owns them, and needs no capability to turn them.
+const KERNEL_KNOBS: &[&str] = &["sys", "sysrq-trigger", "irq", "bus", "fs"];
+/// What the kernel's memory looks like, and other people's keys.
+const KERNEL_SECRETS: &[&str] = &["kcore", "kmsg", "kallsyms", "keys", "key-users", "kpagecount", "kpageflags", "timer_list", "sched_debug", "acpi", "scsi"];
+/// Kernel file systems with switches and secrets for root.
+const SYSTEM_SECRETS: &[&str] = &["kernel/debug", "kernel/tracing", "firmware"];
+
+/// Builds the tree and makes it the root of this process.
+pub(super) fn enter(mounts: &Mounts) -> Result<(), Failure> {
+    let api = if mounts.new_api { MountApi::New } else { MountApi::Old };
+    api.make_private().step("make mounts private")?;
+    let mut builder = Builder::start(api, mounts)?;
+    for step in &mounts.steps[1..] {
+        builder.mount(step)?;
+    }
+    builder.hide_system_secrets()?;
+    builder.mount_proc(mounts.host_proc_allowed)?;
+    builder.mount_dev()?;
+    pivot(builder.root.as_fd())
+}
+
+struct Builder {
+    api: MountApi,
+    /// Root of the caller's tree.
+    host: OwnedFd,
+    /// Root of the new tree.
+    root: OwnedFd,
+    /// Device nodes of the host, opened while they can still be reached by name.
+    devices: Vec<(&'static str, OwnedFd)>,
+    /// A tmpfs that unreadable objects and passages are taken from; mounted where only the old tree sees it.
+    masks: Option<OwnedFd>,
+    /// Passages made so far, for their names in `masks`.
+    passages: usize,
+}
+
+impl Builder {
+    fn start(api: MountApi, mounts: &Mounts) -> Result<Self, Failure> {
+        let host = open_directory(CWD, "/").step("open /")?;
+        let mut devices = Vec::new();
+        for name in DEVICES {
+            devices.push((*name, open_below(host.as_fd(), &Path::new("dev").join(name)).step_named("open device", name)?));
+        }
+        if mounts.terminal {
+            devices.extend(terminal(host.as_fd()).map(|device| ("console", device)));
+        }
+        // mount(2) works by name, and names below a mount on top of `/` would be ambiguous: the old calls build on another directory.
+        let place = if api == MountApi::New { "/" } else { "/sys" };
+        let place = open_directory(CWD, place).step("open the place of the new tree")?;
+        let mut builder = Builder { api, root: place.try_clone().step("open /")?, host, devices, masks: None, passages: 0 };
+        builder.root = match &mounts.steps[0] {
+            MountStep::Passage { nodes, .. } => builder.passage(nodes, place.as_fd()).step("hide /")?,
+            MountStep::Bind { writable, .. } => {
+                let restrictions = if *writable { Restrictions::WRITABLE } else { Restrictions::READ_ONLY };
+                api.bind(builder.host.as_fd(), place.as_fd(), restrictions).step("copy the file tree")?
+            }
+            MountStep::Hide { .. } => return Err(Failure::new("hide /", Errno::INVAL)),
+        };
+        Ok(builder)
+    }
+
+    fn mount(&mut self, step: &MountStep) -> Result<(), Failure> {
+        let path = step.path();
+        let target = self.target(path).step_at("open", path)?;
+        match step {
+            MountStep::Bind { path, writable } => {
+                let source = open_below(self.host.as_fd(), path.as_path()).step_at("open", path)?;
+                let (restrictions, verb) =
+                    if *writable { (Restrictions::WRITABLE, "make writable") } else { (Restrictions::READ_ONLY, "protect") };
+                self.api.bind(source.as_fd(), target.as_fd(), restrictions).step_at(verb, path)?;
+            }
+            MountStep::Hide { path, directory } => self.hide(target.as_fd(), *directory).step_at("hide", path)?,
+            MountStep::Passage { path, nodes } => {
+                self.passage(nodes, target.as_fd()).step_at("hide", path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&self, path: &AbsPath) -> Result<OwnedFd, Errno> {
+        open_below(self.root.as_fd(), path.as_path())
+    }
+
+    /// The tmpfs of unreadable objects, made when first needed: after the tree was copied, or the copy would hold it.
+    fn masks(&mut self) -> Result<BorrowedFd<'_>, Errno> {
+        let masks = match self.masks.take() {
+            Some(masks) => masks,
+            None => make_masks(self.api, self.host.as_fd())?,
+        };
+        Ok(self.masks.insert(masks).as_fd())
+    }
+
+    /// Mode 000 on a read-only mount, for a process without capabilities: `EACCES`, and no way to change the mode.
+    fn hide(&mut self, target: BorrowedFd<'_>, directory: bool) -> Result<(), Errno> {
+        let name = if directory { "directory" } else { "file" };
+        let api = self.api;
+        let object = open_below(self.masks()?, Path::new(name))?;
+        api.bind(object.as_fd(), target, Restrictions { no_exec: true, ..Restrictions::READ_ONLY })?;
+        Ok(())
+    }
+
+    fn passage(&mut self, nodes: &[Node], target: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+        let name = format!("passage-{}", self.passages);
+        self.passages += 1;
+        let api = self.api;
+        let masks = self.masks()?;
+        rustix::fs::mkdirat(masks, &name, Mode::RWXU)?;
+        let directory = open_directory(masks, &name)?;
+        let mut passages = vec![Path::new("").to_owned()];
+        for node in nodes {
+            make_node(directory.as_fd(), node)?;
+            if node.kind == NodeKind::Passage {
+                passages.push(node.path.clone());
+            }
+        }
+        // Passing is allowed, listing is not. Deepest first, because a closed directory cannot be walked by its maker either.
+        for passage in passages.iter().rev() {
+            let name = if passage.as_os_str().is_empty() { Path::new(".") } else { passage };
+            rustix::fs::chmodat(&directory, name, Mode::XUSR | Mode::XGRP | Mode::XOTH, AtFlags::empty())?;
+        }
+        api.bind(directory.as_fd(), target, Restrictions::READ_ONLY)
+    }
+
+    /// Hides what the caller could open and a sandbox should not, below `/sys`.
+    fn hide_system_secrets(&mut self) -> Result<(), Failure> {
+        for name in SYSTEM_SECRETS {
+            self.hide_if_open(&format!("sys/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// What this process, with all the capabilities of its namespace, cannot open, the command cannot open either.
+    fn hide_if_open(&mut self, name: &str) -> Result<(), Failure> {
+        let Ok(target) = open_below(self.root.as_fd(), Path::new(name)) else { return Ok(()) };
+        if rustix::fs::accessat(&self.root, name, Access::READ_OK, AtFlags::empty()).is_err() {
+            return Ok(());
+        }
+        let directory = is_directory(target.as_fd()).step_named("look at", name)?;
+        self.hide(target.as_fd(), directory).step_named("hide", name)
+    }
+
+    fn mount_proc(&mut self, host_proc_allowed: bool) -> Result<(), Failure> {
+        let target = open_below(self.root.as_fd(), Path::new("proc")).step("open /proc")?;
+        match self.api.create(c"proc", &[], target.as_fd(), Restrictions::DATA) {
+            Ok(_) => {}
+            Err(_) if host_proc_allowed => {
+                let source = open_below(self.host.as_fd(), Path::new("proc")).step("open /proc")?;
+                self.api.bind(source.as_fd(), target.as_fd(), Restrictions::DATA).step("bind /proc")?;
+            }
+            Err(error) => return Err(Failure::new("mount a new /proc", error).gap("new-proc")),
+        }
+        for name in KERNEL_KNOBS {
+            let name = format!("proc/{name}");
+            if let Ok(target) = open_below(self.root.as_fd(), Path::new(&name)) {
+                let restrictions = Restrictions { read_only: true, ..Restrictions::DATA };
+                self.api.bind(target.as_fd(), target.as_fd(), restrictions).step_named("protect", &name)?;
+            }
+        }
+        for name in KERNEL_SECRETS {
+            self.hide_if_open(&format!("proc/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// A private `/dev`: nothing of the host's but harmless character devices and the caller's terminal.
+    fn mount_dev(&self) -> Result<(), Failure> {
+        let target = open_below(self.root.as_fd(), Path::new("dev")).step("open /dev")?;
+        let dev = self.api.create(c"tmpfs", &[(c"mode", c"0755")], target.as_fd(), Restrictions::DEVICE).step("mount /dev")?;
+        for (name, source) in &self.devices {
+            self.bind_device(dev.as_fd(), name, source.as_fd()).step_named("bind device", name)?;
+        }
+        for (name, text) in DEVICE_LINKS {
+            rustix::fs::symlinkat(*text, &dev, *name).step_named("make /dev link", name)?;
+        }
+        self.mount_in_dev(dev.as_fd(), "pts", c"devpts", &[(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620")], Restrictions::DEVICE)?;
+        self.mount_in_dev(dev.as_fd(), "shm", c"tmpfs", &[(c"mode", c"1777")], Restrictions::WRITABLE)?;
+        self.api.seal(dev.as_fd(), Restrictions::DEVICE).step("seal /dev")
+    }
+
+    fn bind_device(&self, dev: BorrowedFd<'_>, name: &str, source: BorrowedFd<'_>) -> Result<(), Errno> {
+        make_file(dev, Path::new(name), Mode::RUSR)?;
+        let target = open_below(dev, Path::new(name))?;
+        self.api.bind(source, target.as_fd(), Restrictions::DEVICE)?;
+        Ok(())
+    }
+
+    fn mount_in_dev(&self, dev: BorrowedFd<'_>, name: &str, kind: &CStr, options: &[(&CStr, &CStr)], restrictions: Restrictions) -> Result<(), Failure> {
+        rustix::fs::mkdirat(dev, name, Mode::from_raw_mode(0o755)).step_named("make /dev/", name)?;
+        let target = open_below(dev, Path::new(name)).step_named("open /dev/", name)?;
+        self.api.create(kind, options, target.as_fd(), restrictions).step_named("mount /dev/", name)?;
+        Ok(())
+    }
+}
+
+/// The caller's terminal belongs to the host's `devpts`, which will be out of sight; `ttyname` finds it again as `/dev/console`.
+fn terminal(host: BorrowedFd<'_>) -> Option<OwnedFd> {
+    (0..=2).find_map(|descriptor| {
+        let name = rustix::fs::readlink(format!("/proc/self/fd/{descriptor}"), Vec::new()).ok()?;
+        let name = name.into_string().ok().filter(|name| name.starts_with("/dev/pts/") || name.starts_with("/dev/tty"))?;
+        open_below(host, Path::new(&name)).ok()
+    })
+}
+
+/// A tmpfs with one unreadable file and one unreadable directory, mounted over the old `/dev`: nothing is needed from there by name any more, and it
+/// goes with the old tree.
+fn make_masks(api: MountApi, host: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let place = open_below(host, Path::new("dev"))?;
+    let masks = api.create(c"tmpfs", &[(c"mode", c"0755")], place.as_fd(), Restrictions::DATA)?;
+    make_file(masks.as_fd(), Path::new("file"), Mode::empty())?;
+    rustix::fs::mkdirat(&masks, "directory", Mode::empty())?;
+    Ok(masks)
+}
+
+fn make_node(directory: BorrowedFd<'_>, node: &Node) -> Result<(), Errno> {
+    let path = node.path.as_path();
+    match &node.kind {
+        NodeKind::Passage => rustix::fs::mkdirat(directory, path, Mode::RWXU),
+        NodeKind::HiddenDirectory => rustix::fs::mkdirat(directory, path, Mode::empty()),
+        NodeKind::DirectoryMountPoint => rustix::fs::mkdirat(directory, path, Mode::XUSR),
+        NodeKind::HiddenFile | NodeKind::FileMountPoint => make_file(directory, path, Mode::empty()),
+        NodeKind::Link(text) => rustix::fs::symlinkat(text, directory, path),
+    }
+}
+
+fn make_file(directory: BorrowedFd<'_>, name: &Path, mode: Mode) -> Result<(), Errno> {
+    rustix::fs::mknodat(directory, name, FileType::RegularFile, mode, 0)
+}
+
+fn open_directory(at: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(at, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Opens an object below `root` without following any link: paths of the plan are real paths, so a link on the way was planted since.
+fn open_below(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let below = path.strip_prefix("/").unwrap_or(path);
+    let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(root, below, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)
+}
+
+fn is_directory(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode) == FileType::Directory)
+}
+
+/// Makes the new tree the root and lets the old one go (pivot_root(2), "pivot_root(".", ".")").
+fn pivot(root: BorrowedFd<'_>) -> Result<(), Failure> {
+    rustix::process::fchdir(root).step("enter the new file tree")?;
+    rustix::process::pivot_root(".", ".").step("change the root")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).step("let the old file tree go")?;
+    rustix::process::chdir("/").step("enter the new root")
+}

@@ -1,0 +1,90 @@
+//! What this kernel and this host can do.
+//!
+//! Cheap questions only: nothing is forked for a run. A host may still refuse namespaces that no question showed to be refused; then the fork fails, and
+//! [`explain_refusal`] says why.
+
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::sys::{has_mount_setattr, landlock_abi};
+use crate::Fault;
+use crate::plan::{Answer, Refusal, Support};
+
+/// Asks the running system.
+pub fn probe() -> Support {
+    Support {
+        user_namespaces: user_namespaces(),
+        landlock_abi: landlock_abi(),
+        landlock_errata: landlock::Erratum::current().bits(),
+        seccomp: if Path::new("/proc/sys/kernel/seccomp").exists() { Answer::Yes } else { Answer::Unknown("/proc/sys/kernel/seccomp is missing".to_owned()) },
+        new_mount_api: has_mount_setattr(),
+    }
+}
+
+/// A switch that forbids user namespaces, the value that does, and the way to turn it.
+struct Switch {
+    file: &'static str,
+    forbids: fn(i64) -> bool,
+    cause: &'static str,
+    remedy: &'static str,
+    /// Does it hold for root too?
+    for_root: bool,
+}
+
+const SWITCHES: &[Switch] = &[
+    Switch {
+        file: "/proc/sys/user/max_user_namespaces",
+        forbids: |value| value == 0,
+        cause: "user namespaces are disabled (user.max_user_namespaces is 0)",
+        remedy: "as root: sysctl -w user.max_user_namespaces=10000",
+        for_root: true,
+    },
+    Switch {
+        file: "/proc/sys/kernel/unprivileged_userns_clone",
+        forbids: |value| value == 0,
+        cause: "user namespaces are for root only (kernel.unprivileged_userns_clone is 0)",
+        remedy: "as root: sysctl -w kernel.unprivileged_userns_clone=1",
+        for_root: false,
+    },
+    Switch {
+        file: "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        forbids: |value| value != 0,
+        cause: "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns is set)",
+        remedy: "as root: an AppArmor profile for srt that says `userns,`, or sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+        for_root: false,
+    },
+];
+
+fn user_namespaces() -> Answer {
+    let root = rustix::process::geteuid().is_root();
+    for switch in SWITCHES.iter().filter(|switch| switch.for_root || !root) {
+        if read_number(switch.file).is_some_and(switch.forbids) {
+            return Answer::No(Refusal { cause: switch.cause.to_owned(), remedy: switch.remedy.to_owned() });
+        }
+    }
+    if Path::new("/proc/self/ns/user").exists() {
+        Answer::Yes
+    } else {
+        Answer::No(Refusal {
+            cause: "this kernel has no user namespaces".to_owned(),
+            remedy: "a kernel with CONFIG_USER_NS".to_owned(),
+        })
+    }
+}
+
+fn read_number(file: &str) -> Option<i64> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+/// Why the fork into new namespaces failed, as well as it can be told.
+pub(super) fn explain_refusal(errno: Errno) -> Fault {
+    let fault = Fault::new("make the namespaces of the sandbox", crate::fault::errno_text(&errno.into()));
+    match errno {
+        Errno::PERM => fault.hint("a container's filter or a security module refuses user namespaces; `srt doctor` lists what is missing"),
+        Errno::NOSPC | Errno::USERS => fault.hint("too many namespaces, or too deeply nested: see user.max_user_namespaces and its relatives"),
+        Errno::NOSYS => fault.hint("a filter hides clone3(2), or the kernel is older than 5.3"),
+        Errno::INVAL => fault.hint("this kernel lacks one of the namespaces: user, mount, pid, network, ipc, uts, cgroup"),
+        _ => fault,
+    }
+}

@@ -1,0 +1,247 @@
+//! A run as phases of kernel calls.
+//!
+//! Pure: [`compile`] makes it from the plan. It is a struct of phases, so that an order that would be wrong cannot be written.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::RawFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+
+use super::seccomp::FilterSpec;
+use crate::host::Facts;
+use crate::plan::{FileAction, Node, Plan};
+use crate::policy::AbsPath;
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program, as typed, and its arguments. Not empty.
+    pub argv: Vec<OsString>,
+    /// Descriptors above 2 that the command gets, by the same numbers.
+    pub pass_fds: Vec<RawFd>,
+}
+
+/// One run, ready to be armed.
+#[derive(Debug)]
+pub struct Script {
+    /// First, because every other right comes from the user namespace.
+    pub identity: Identity,
+    /// Made on the host before the fork, so that it can be mounted.
+    pub private_tmp: AbsPath,
+    /// Before confinement, which would forbid them.
+    pub mounts: Mounts,
+    /// Inside the new network namespace, before capabilities are dropped: bringing an interface up needs them.
+    pub network: Network,
+    /// After everything that needs a capability or a mount.
+    pub confinement: Confinement,
+    /// Last.
+    pub exec: Exec,
+}
+
+/// Ids inside are ids outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The one user id.
+    pub uid: u32,
+    /// The one group id.
+    pub gid: u32,
+}
+
+/// The file tree.
+#[derive(Clone, Debug)]
+pub struct Mounts {
+    /// In path order; the first is the root.
+    pub steps: Vec<MountStep>,
+    /// mount_setattr(2) and its relatives, or mount(2).
+    pub new_api: bool,
+    /// Where the kernel refuses a new procfs, bind the caller's.
+    pub host_proc_allowed: bool,
+    /// Bind the caller's terminal as `/dev/console`, so that `ttyname` finds a name for it.
+    pub terminal: bool,
+}
+
+/// One mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountStep {
+    /// The object at `path` in the caller's tree, with everything below it.
+    Bind {
+        /// Where, in both trees.
+        path: AbsPath,
+        /// May it be written?
+        writable: bool,
+    },
+    /// An unreadable object over the one at `path`.
+    Hide {
+        /// Where.
+        path: AbsPath,
+        /// What to put there.
+        directory: bool,
+    },
+    /// A directory that shows only what later steps mount into it.
+    Passage {
+        /// Where.
+        path: AbsPath,
+        /// What to make in it.
+        nodes: Vec<Node>,
+    },
+}
+
+impl MountStep {
+    /// Where it is mounted.
+    pub fn path(&self) -> &AbsPath {
+        match self {
+            MountStep::Bind { path, .. } | MountStep::Hide { path, .. } | MountStep::Passage { path, .. } => path,
+        }
+    }
+}
+
+/// Loopback and listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Port of the proxy on the inner loopback.
+    pub proxy_port: u16,
+}
+
+/// Capabilities, Landlock, seccomp, in that order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    /// Landlock ABI; 0: none.
+    pub landlock_abi: u32,
+    /// Keep signals and abstract sockets inside.
+    pub landlock_scopes: bool,
+    /// Directories and files of the host beneath which writing is allowed.
+    pub write_roots: Vec<AbsPath>,
+    /// The filter.
+    pub filter: FilterSpec,
+}
+
+/// What is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// As typed, for messages.
+    pub program: OsString,
+    /// Paths to try in turn (execvp(3)).
+    pub candidates: Vec<CString>,
+    /// Arguments, the program's name included.
+    pub arguments: Vec<CString>,
+    /// `NAME=value`.
+    pub environment: Vec<CString>,
+    /// Working directory.
+    pub cwd: AbsPath,
+    /// Descriptors that stay open.
+    pub pass_fds: Vec<RawFd>,
+}
+
+/// Makes the script of a plan.
+///
+/// # Errors
+/// A NUL byte in an argument or in a variable.
+pub fn compile(plan: &Plan, command: &Command, facts: &Facts) -> Result<Script, NulByte> {
+    let steps: Vec<MountStep> = plan.files.steps.iter().map(mount_step).collect();
+    let write_roots = steps.iter().filter_map(|step| match step {
+        MountStep::Bind { path, writable: true } => Some(path.clone()),
+        _ => None,
+    });
+    Ok(Script {
+        identity: Identity { uid: facts.uid, gid: facts.gid },
+        private_tmp: plan.files.private_tmp.clone(),
+        network: Network { proxy_port: plan.network.proxy_port },
+        confinement: Confinement {
+            landlock_abi: plan.layers.landlock_abi,
+            landlock_scopes: plan.layers.landlock_scopes,
+            write_roots: write_roots.collect(),
+            filter: FilterSpec { unix_sockets: plan.network.unix_sockets, refuse_group_kill: !plan.layers.landlock_scopes },
+        },
+        mounts: Mounts {
+            steps,
+            new_api: plan.layers.new_mount_api,
+            host_proc_allowed: plan.layers.host_proc_allowed,
+            terminal: facts.terminal,
+        },
+        exec: exec(plan, command, facts)?,
+    })
+}
+
+fn mount_step(step: &crate::plan::FileStep) -> MountStep {
+    let path = step.path.clone();
+    match &step.action {
+        FileAction::ReadOnly => MountStep::Bind { path, writable: false },
+        FileAction::Writable | FileAction::Pinned => MountStep::Bind { path, writable: true },
+        FileAction::HiddenFile => MountStep::Hide { path, directory: false },
+        FileAction::HiddenDirectory => MountStep::Hide { path, directory: true },
+        FileAction::Passage(nodes) => MountStep::Passage { path, nodes: nodes.clone() },
+    }
+}
+
+/// An argument or a variable holds a NUL byte, which execve(2) cannot carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NulByte;
+
+impl std::fmt::Display for NulByte {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an argument holds a NUL byte")
+    }
+}
+
+fn exec(plan: &Plan, command: &Command, facts: &Facts) -> Result<Exec, NulByte> {
+    let environment = environment(plan, facts);
+    let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+    let program = command.argv.first().cloned().unwrap_or_default();
+    Ok(Exec {
+        candidates: candidates(&program, path)?,
+        arguments: command.argv.iter().map(|argument| c_string(argument)).collect::<Result<_, _>>()?,
+        environment: environment.iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?,
+        program,
+        cwd: facts.cwd.clone(),
+        pass_fds: command.pass_fds.clone(),
+    })
+}
+
+/// Where to look for the program: as execvp(3), with the path that it uses when `PATH` is not set.
+fn candidates(program: &OsStr, path: Option<&OsStr>) -> Result<Vec<CString>, NulByte> {
+    if program.as_bytes().contains(&b'/') || program.is_empty() {
+        return Ok(vec![c_string(program)?]);
+    }
+    let path = path.unwrap_or(OsStr::new("/bin:/usr/bin")).as_bytes();
+    path.split(|byte| *byte == b':')
+        .map(|directory| {
+            let directory = if directory.is_empty() { b".".as_slice() } else { directory };
+            CString::new([directory, b"/", program.as_bytes()].concat()).map_err(|_| NulByte)
+        })
+        .collect()
+}
+
+fn environment(plan: &Plan, facts: &Facts) -> Vec<(OsString, OsString)> {
+    let mut environment = facts.env.clone();
+    for name in &plan.environment.unset {
+        environment.remove(OsStr::new(name));
+    }
+    for (name, value) in &plan.environment.set {
+        environment.insert((*name).into(), value.clone());
+    }
+    add_git_directories(&plan.environment.git_safe_directories, &mut environment);
+    environment.into_iter().collect()
+}
+
+/// `GIT_CONFIG_COUNT` and its pairs, continued where the caller has some already (git-config(1)).
+fn add_git_directories(directories: &[String], environment: &mut std::collections::BTreeMap<OsString, OsString>) {
+    if directories.is_empty() {
+        return;
+    }
+    let count = environment.get(OsStr::new("GIT_CONFIG_COUNT")).and_then(|count| count.to_str()?.parse::<usize>().ok()).unwrap_or(0);
+    for (index, directory) in (count..).zip(directories) {
+        environment.insert(format!("GIT_CONFIG_KEY_{index}").into(), "safe.directory".into());
+        environment.insert(format!("GIT_CONFIG_VALUE_{index}").into(), directory.into());
+    }
+    environment.insert("GIT_CONFIG_COUNT".into(), (count + directories.len()).to_string().into());
+}
+
+fn variable(name: &OsStr, value: &OsStr) -> Result<CString, NulByte> {
+    let mut text = name.to_owned();
+    text.push("=");
+    text.push(value);
+    CString::new(text.into_vec()).map_err(|_| NulByte)
+}
+
+fn c_string(text: &OsStr) -> Result<CString, NulByte> {
+    CString::new(text.as_bytes()).map_err(|_| NulByte)
+}

@@ -1,0 +1,93 @@
+//! The one fork.
+//!
+//! See clone3(2), namespaces(7), pidfd_open(2).
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use rustix::io::Errno;
+
+use super::arm::Armed;
+use super::channel::Channel;
+use super::init;
+use super::scratch::Scratch;
+use super::sys::{Forked, fork_into};
+use crate::Fault;
+
+/// Everything that is made new. Time namespaces bring nothing here.
+const NAMESPACES: i32 = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// Signals that the supervisor takes as messages: to be passed on, or because their default action would part it from the command.
+pub const WATCHED: &[Signal] = &[
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGWINCH,
+    Signal::SIGCONT,
+    Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+];
+
+/// A sandbox at work.
+#[derive(Debug)]
+pub struct Running {
+    /// To and from `init`.
+    pub channel: Channel,
+    /// Becomes readable when `init` has ended.
+    pub init: OwnedFd,
+    /// Removed when dropped, which must be after `init` has ended.
+    pub scratch: Scratch,
+    /// The program as typed, for messages.
+    pub program: OsString,
+}
+
+/// Forks `init` into its namespaces.
+///
+/// # Errors
+/// More than one thread; a kernel or a host that refuses the namespaces.
+pub fn spawn(armed: Armed) -> Result<Running, Fault> {
+    require_one_thread()?;
+    let (ours, theirs) = Channel::pair().map_err(|errno| fault("make the channel to init", errno))?;
+    // Blocked before the fork, so that none is lost and none ends one of the two alone. SIGCHLD is init's.
+    let original_mask = block_signals()?;
+    // SAFETY: `require_one_thread` has just seen that there is one.
+    match unsafe { fork_into(NAMESPACES as u64) } {
+        Ok(Forked::Child) => {
+            drop(ours);
+            init::run(armed, &theirs, &original_mask)
+        }
+        Ok(Forked::Parent(_, init)) => Ok(Running { channel: ours, init, program: armed.script.exec.program.clone(), scratch: armed.scratch }),
+        Err(errno) => Err(super::probe::explain_refusal(errno)),
+    }
+}
+
+/// A fork of a process with threads leaves locks held for ever in the child.
+fn require_one_thread() -> Result<(), Fault> {
+    let threads = std::fs::read_dir("/proc/self/task").map_err(|error| Fault::new("count threads", error))?.count();
+    if threads == 1 { Ok(()) } else { Err(Fault::new("start the sandbox", format_args!("the process has {threads} threads and must have one"))) }
+}
+
+fn block_signals() -> Result<SigSet, Fault> {
+    let mut watched: SigSet = WATCHED.iter().copied().collect();
+    watched.add(Signal::SIGCHLD);
+    let mut original = SigSet::empty();
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), Some(&mut original))
+        .map_err(|error| Fault::new("block signals", error.desc().to_lowercase()))?;
+    Ok(original)
+}
+
+fn fault(action: &str, errno: Errno) -> Fault {
+    Fault::new(action, crate::fault::errno_text(&errno.into()))
+}

@@ -1,0 +1,123 @@
+//! Layers that are wanted and cannot be had.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Answer, Support};
+use crate::policy::{Origin, Policy};
+
+/// One missing layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Short stable name, as `acceptGaps` takes it.
+    pub name: &'static str,
+    /// What is lost.
+    pub loss: String,
+    /// What would close it.
+    pub remedy: String,
+    /// May `acceptGaps` accept it?
+    #[serde(skip)]
+    pub acceptable: bool,
+    /// The setting that wants the layer.
+    #[serde(serialize_with = "origin_text")]
+    pub origin: Option<Origin>,
+}
+
+fn origin_text<S: serde::Serializer>(origin: &Option<Origin>, serializer: S) -> Result<S::Ok, S::Error> {
+    origin.as_ref().map(ToString::to_string).serialize(serializer)
+}
+
+/// Gaps that keep a run from starting; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gaps(pub Vec<Gap>);
+
+impl fmt::Display for Gaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, gap) in self.0.iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            write!(f, "{end}cannot enforce the policy on this host: {} ({})", gap.loss, gap.name)?;
+            if let Some(origin) = &gap.origin {
+                write!(f, "\n  from {origin}")?;
+            }
+            write!(f, "\nhint: {}", gap.remedy)?;
+            if gap.acceptable {
+                write!(f, "; \"acceptGaps\": [{:?}] in the settings, or --accept-gap {}, runs without it", gap.name, gap.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every name that `acceptGaps` takes.
+pub const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths"];
+
+/// Compares what the policy wants with what the host has. The gaps that remain accepted are returned, so that they can be said.
+///
+/// # Errors
+/// The gaps that nobody accepted.
+pub(super) fn find(policy: &Policy, support: &Support) -> Result<Vec<Gap>, Gaps> {
+    let mut found = host_gaps(support);
+    found.extend(unknown_names(policy));
+    found.extend(policy_gaps(policy));
+    let accepted = |gap: &Gap| gap.acceptable && policy.accept_gaps.iter().any(|name| name.value == gap.name);
+    let (said, refused): (Vec<Gap>, Vec<Gap>) = found.into_iter().partition(|gap| gap.name == LANDLOCK || accepted(gap));
+    if refused.is_empty() { Ok(said) } else { Err(Gaps(refused)) }
+}
+
+/// Accepted by default: mounts and namespaces are complete without it.
+const LANDLOCK: &str = "landlock";
+
+fn host_gaps(support: &Support) -> Vec<Gap> {
+    let mut found = Vec::new();
+    if let Answer::No(refusal) = &support.user_namespaces {
+        found.push(host_gap("user-namespaces", refusal.cause.clone(), refusal.remedy.clone()));
+    }
+    if let Answer::No(refusal) = &support.seccomp {
+        found.push(host_gap("seccomp", refusal.cause.clone(), refusal.remedy.clone()));
+    }
+    if support.landlock_abi == 0 {
+        let remedy = "Linux 5.13 or newer with `landlock` in the kernel's list of security modules";
+        found.push(host_gap(LANDLOCK, "no second layer for files: this kernel has no Landlock".to_owned(), remedy.to_owned()));
+    }
+    found
+}
+
+fn host_gap(name: &'static str, loss: String, remedy: String) -> Gap {
+    Gap { name, loss, remedy, acceptable: false, origin: None }
+}
+
+/// Rules that need names judged at the time of the call; the mounts of this version hold objects only.
+fn policy_gaps(policy: &Policy) -> Vec<Gap> {
+    let names = policy.inventory.by_name_only.iter().filter(|rule| !matches!(rule.origin, Origin::BuiltIn(_) | Origin::Profile { .. })).map(|rule| Gap {
+        name: "name-rules",
+        loss: format!("{} {:?} is not an existing path, and rules on names are not enforced yet", rule.key, rule.spelled),
+        remedy: "make the path first, or name what exists".to_owned(),
+        acceptable: true,
+        origin: Some(rule.origin.clone()),
+    });
+    let sockets = policy.network.allow_unix_sockets().iter().filter(|_| !policy.network.allow_all_unix_sockets()).map(|entry| Gap {
+        name: "unix-socket-paths",
+        loss: format!("network.allowUnixSockets {:?} cannot be opened alone yet: every UNIX socket stays closed", entry.value.text),
+        remedy: "network.allowAllUnixSockets opens all of them".to_owned(),
+        acceptable: true,
+        origin: Some(entry.origin.clone()),
+    });
+    names.chain(sockets).collect()
+}
+
+/// A name that accepts nothing is a mistake that would otherwise go unseen.
+fn unknown_names(policy: &Policy) -> Vec<Gap> {
+    policy
+        .accept_gaps
+        .iter()
+        .filter(|name| !ACCEPTABLE.contains(&name.value.as_str()))
+        .map(|name| Gap {
+            name: "accept-gaps",
+            loss: format!("acceptGaps names {:?}, which is not a gap that can be accepted", name.value),
+            remedy: format!("the names are {}", ACCEPTABLE.join(", ")),
+            acceptable: false,
+            origin: Some(name.origin.clone()),
+        })
+        .collect()
+}

@@ -1,0 +1,121 @@
+//! What a run will do, as data that can be printed.
+//!
+//! Platform-neutral and pure: built from the policy and from what the platform supports, before anything is opened or made. The run uses the same
+//! data that `srt explain` prints; nothing is decided later.
+
+mod environment;
+mod files;
+mod gap;
+mod render;
+
+use serde::Serialize;
+
+pub use environment::Environment;
+pub use files::{FileAction, FilePlan, FileStep, Node, NodeKind};
+pub use gap::{Gap, Gaps};
+pub use render::render;
+
+use crate::policy::{AbsPath, Policy};
+
+/// What this host can do. "No" and "could not tell" differ: the first is a gap, the second is tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "answer", content = "why", rename_all = "lowercase")]
+pub enum Answer {
+    /// The kernel said yes.
+    Yes,
+    /// The kernel, or the host's configuration, says no; the text says which and what to do.
+    No(Refusal),
+    /// It could not be asked.
+    Unknown(String),
+}
+
+/// Why a layer cannot be had, and what would change that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// What was seen.
+    pub cause: String,
+    /// What the owner of the host can do about it.
+    pub remedy: String,
+}
+
+/// What the platform supports, layer by layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Support {
+    /// User namespaces for this caller, and through them mount, pid, network, ipc, uts and cgroup namespaces.
+    pub user_namespaces: Answer,
+    /// Landlock ABI; 0 where there is none.
+    pub landlock_abi: u32,
+    /// Landlock errata that are fixed, as the kernel's bit mask; 0 where it cannot tell.
+    pub landlock_errata: u32,
+    /// Seccomp filters.
+    pub seccomp: Answer,
+    /// `open_tree`, `move_mount`, `fsopen`, `mount_setattr` (Linux 5.12); the old calls are used without.
+    pub new_mount_api: bool,
+}
+
+/// One run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// Mounts, in order.
+    pub files: FilePlan,
+    /// Network.
+    pub network: NetworkPlan,
+    /// What changes in the environment.
+    pub environment: Environment,
+    /// Kernel layers.
+    pub layers: Layers,
+    /// Gaps that the settings accept, or that need no acceptance, each with what is lost.
+    pub gaps: Vec<Gap>,
+}
+
+/// The network of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct NetworkPlan {
+    /// Port of the proxy on the sandbox's own loopback.
+    pub proxy_port: u16,
+    /// May UNIX sockets be made?
+    pub unix_sockets: bool,
+}
+
+/// The kernel layers of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Layers {
+    /// Landlock ABI in use; 0: none.
+    pub landlock_abi: u32,
+    /// Does Landlock keep signals and abstract sockets inside (ABI 6)?
+    pub landlock_scopes: bool,
+    /// New or old mount calls.
+    pub new_mount_api: bool,
+    /// Where a new procfs is refused, bind the host's (`enableWeakerNestedSandbox`).
+    pub host_proc_allowed: bool,
+}
+
+/// Port of the proxy inside, as in the npm program. It exists in the sandbox's own network namespace only.
+pub const PROXY_PORT: u16 = 3128;
+/// The ABI that brought scopes (Linux 6.12).
+const SCOPES_ABI: u32 = 6;
+
+/// Builds the plan.
+///
+/// # Errors
+/// Every layer that is wanted, cannot be had and is not accepted, all at once.
+pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
+    let gaps = gap::find(policy, support)?;
+    Ok(Plan {
+        files: files::plan(&policy.files, &policy.inventory, &policy.private_tmp),
+        network: NetworkPlan { proxy_port: PROXY_PORT, unix_sockets: policy.network.allow_all_unix_sockets() },
+        environment: environment::plan(policy, PROXY_PORT),
+        layers: Layers {
+            landlock_abi: support.landlock_abi,
+            landlock_scopes: support.landlock_abi >= SCOPES_ABI,
+            new_mount_api: support.new_mount_api,
+            host_proc_allowed: policy.weaker_nested,
+        },
+        gaps,
+    })
+}
+
+/// Paths in JSON are text; bytes that are not UTF-8 are replaced.
+fn path_text<S: serde::Serializer>(path: &AbsPath, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(path)
+}

@@ -1,0 +1,117 @@
+//! Names that are never writable below a write root, existing or not, at any depth.
+//!
+//! Each of them is read and obeyed by a program that the user runs later, outside the sandbox: a shell, git, an editor, an agent. Whoever may
+//! write one of them owns the next session. Every row can be lifted by its name (`unprotect` in the settings).
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::AbsPath;
+
+/// One row of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ProtectedName {
+    /// The name of the row in `unprotect`, and in messages.
+    pub name: &'static str,
+    /// Trailing components that must match; what lies below them is protected with them.
+    pub components: &'static [&'static str],
+    /// Why it is protected.
+    pub reason: &'static str,
+}
+
+const fn row(name: &'static str, components: &'static [&'static str], reason: &'static str) -> ProtectedName {
+    ProtectedName { name, components, reason }
+}
+
+const SHELL: &str = "shells run it at the next login or start";
+const GIT: &str = "git runs programs that it names";
+const EDITOR: &str = "editors run tasks and settings from it";
+const AGENT: &str = "agents take instructions or programs from it";
+
+/// The whole table.
+pub const PROTECTED_NAMES: &[ProtectedName] = &[
+    row(".bashrc", &[".bashrc"], SHELL),
+    row(".bash_profile", &[".bash_profile"], SHELL),
+    row(".bash_login", &[".bash_login"], SHELL),
+    row(".bash_logout", &[".bash_logout"], SHELL),
+    row(".bash_aliases", &[".bash_aliases"], SHELL),
+    row(".profile", &[".profile"], SHELL),
+    row(".zshrc", &[".zshrc"], SHELL),
+    row(".zshenv", &[".zshenv"], SHELL),
+    row(".zprofile", &[".zprofile"], SHELL),
+    row(".zlogin", &[".zlogin"], SHELL),
+    row(".zlogout", &[".zlogout"], SHELL),
+    row("config.fish", &["fish", "config.fish"], SHELL),
+    row(".gitconfig", &[".gitconfig"], GIT),
+    row(".gitmodules", &[".gitmodules"], "git fetches from where it says"),
+    row(".git/hooks", &[".git", "hooks"], GIT),
+    row(".git/config", &[".git", "config"], GIT),
+    row(".git/config.worktree", &[".git", "config.worktree"], GIT),
+    row(".ripgreprc", &[".ripgreprc"], "ripgrep runs the preprocessor that it names"),
+    row(".mcp.json", &[".mcp.json"], "agents start the servers that it names"),
+    row(".vscode", &[".vscode"], EDITOR),
+    row(".idea", &[".idea"], EDITOR),
+    row(".claude/commands", &[".claude", "commands"], AGENT),
+    row(".claude/agents", &[".claude", "agents"], AGENT),
+    row(".claude/settings.json", &[".claude", "settings.json"], AGENT),
+    row(".claude/settings.local.json", &[".claude", "settings.local.json"], AGENT),
+    row(".codex", &[".codex"], AGENT),
+    row(".cursor", &[".cursor"], AGENT),
+    row(".srt-settings.json", &[".srt-settings.json"], "srt reads its policy from it"),
+];
+
+impl ProtectedName {
+    /// Depth of the protected object (number of components from the root) where `path` is one, or lies inside one, whose last component is strictly
+    /// below `root`. Letter case does not matter, because on some file systems it does not.
+    ///
+    /// A write root that is *itself* called `.vscode` was named by the user and is not protected by this row.
+    pub fn protects(&self, path: &AbsPath, root: &AbsPath) -> Option<usize> {
+        let names: Vec<&OsStr> = path.components().collect();
+        let first_end = root.depth().max(self.components.len() - 1) + 1;
+        (first_end..=names.len()).find(|&end| {
+            let tail = &names[end - self.components.len()..end];
+            tail.iter().zip(self.components).all(|(name, wanted)| name.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> AbsPath {
+        AbsPath::new(text).unwrap()
+    }
+
+    fn protecting(target: &str, root: &str) -> Option<&'static str> {
+        PROTECTED_NAMES.iter().find(|row| row.protects(&path(target), &path(root)).is_some()).map(|row| row.name)
+    }
+
+    #[test]
+    fn names_are_protected_at_any_depth_below_the_root() {
+        assert_eq!(protecting("/w/.bashrc", "/w"), Some(".bashrc"));
+        assert_eq!(protecting("/w/a/b/c/.git/hooks/pre-commit", "/w"), Some(".git/hooks"));
+        assert_eq!(protecting("/w/.GIT/Hooks", "/w"), Some(".git/hooks"));
+        assert_eq!(protecting("/w/.git/objects/x", "/w"), None);
+        assert_eq!(protecting("/w/hooks", "/w"), None);
+    }
+
+    #[test]
+    fn a_root_inside_a_repository_still_protects_what_is_below_it() {
+        assert_eq!(protecting("/w/.git/hooks", "/w/.git"), Some(".git/hooks"));
+    }
+
+    #[test]
+    fn a_write_root_that_bears_the_name_itself_was_meant() {
+        assert_eq!(protecting("/w/.vscode/settings.json", "/w/.vscode"), None);
+        assert_eq!(protecting("/w/.vscode", "/w"), Some(".vscode"));
+    }
+
+    #[test]
+    fn row_names_are_unique() {
+        let mut names: Vec<_> = PROTECTED_NAMES.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PROTECTED_NAMES.len());
+    }
+}

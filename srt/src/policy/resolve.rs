@@ -1,0 +1,316 @@
+//! Settings and facts to rules.
+//!
+//! Entries become absolute, links in them are resolved, patterns are compiled, and every object that exists of what they name goes into the
+//! [`Inventory`]. The only effect is asking [`PathLookup`]; nothing is opened for writing and nothing is made.
+
+use std::io;
+
+use super::entry::{Entry, EntryError};
+use super::fs::{Access, FsEffect, FsPolicy, FsRule, Matcher};
+use super::inventory::{Inventory, NameRule};
+use super::lookup::PathLookup;
+use super::net::NetPolicy;
+use super::protected::{PROTECTED_NAMES, ProtectedName};
+use super::{AbsPath, Located, Origin, RuleId, glob_walk, scan};
+use crate::Fault;
+use crate::host::Facts;
+use crate::settings::{PathEntry, Settings};
+
+/// Everything that was decided about a run before the platform is looked at.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Rules on files.
+    pub files: FsPolicy,
+    /// What exists of what they name.
+    pub inventory: Inventory,
+    /// Rules on hosts, ports and sockets.
+    pub network: NetPolicy,
+    /// `TMPDIR` of the run.
+    pub private_tmp: AbsPath,
+    /// Variables that the command does not get.
+    pub deny_env: Vec<Located<String>>,
+    /// `git.safeDirectories`.
+    pub git_safe_directories: Vec<Located<String>>,
+    /// Names of accepted gaps.
+    pub accept_gaps: Vec<Located<String>>,
+    /// `enableWeakerNestedSandbox`.
+    pub weaker_nested: bool,
+    /// `ignoreViolations`.
+    pub ignore_violations: Vec<(String, Vec<String>)>,
+}
+
+/// Default write paths of the npm program below the home directory, where they exist.
+const DEFAULT_HOME_WRITES: &[&str] = &[".npm/_logs", ".claude/debug"];
+/// As in the npm program.
+const DEFAULT_SEARCH_DEPTH: u8 = 3;
+
+/// Builds the policy.
+///
+/// # Errors
+/// Every entry that cannot mean anything on this host: a loop of links, an unknown variable, an unknown name in `unprotect`.
+pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> Result<Policy, Vec<Fault>> {
+    let mut faults = Vec::new();
+    let network = NetPolicy::build(&settings.network).map_err(|mut more| faults.append(&mut more)).ok();
+    let mut rules = Rules { facts, lookup, rules: Vec::new(), faults, inventory: Inventory::default() };
+    rules.add_private();
+    rules.add_lists(settings);
+    rules.add_protected(settings);
+    let disabled = settings.filesystem.disabled.as_ref().is_some_and(|value| value.value);
+    let depth = settings.mandatory_deny_search_depth.as_ref().map_or(DEFAULT_SEARCH_DEPTH, |value| value.value);
+    let (files, inventory) = rules.finish(disabled, depth)?;
+    Ok(Policy {
+        files,
+        inventory,
+        network: network.ok_or_else(Vec::new)?,
+        private_tmp: facts.private_tmp.clone(),
+        deny_env: settings.credentials.deny_env.clone(),
+        git_safe_directories: settings.git_safe_directories.clone(),
+        accept_gaps: settings.accept_gaps.clone(),
+        weaker_nested: settings.enable_weaker_nested_sandbox.as_ref().is_some_and(|value| value.value),
+        ignore_violations: settings.ignore_violations.iter().map(|entry| entry.value.clone()).collect(),
+    })
+}
+
+/// A path list of the settings.
+#[derive(Clone, Copy)]
+struct List {
+    key: &'static str,
+    id: &'static str,
+    effect: FsEffect,
+    absolute: bool,
+}
+
+const DENY_READ: List = List { key: "denyRead", id: "fs.deny-read", effect: FsEffect::DenyRead, absolute: false };
+const ALLOW_READ: List = List { key: "allowRead", id: "fs.allow-read", effect: FsEffect::AllowRead, absolute: false };
+const ALLOW_WRITE: List = List { key: "allowWrite", id: "fs.allow-write", effect: FsEffect::AllowWrite, absolute: false };
+const DENY_WRITE: List = List { key: "denyWrite", id: "fs.deny-write", effect: FsEffect::DenyWrite, absolute: false };
+const CREDENTIAL: List = List { key: "credentials.files", id: "fs.credential", effect: FsEffect::DenyRead, absolute: true };
+
+struct Rules<'a> {
+    facts: &'a Facts,
+    lookup: &'a dyn PathLookup,
+    rules: Vec<FsRule>,
+    faults: Vec<Fault>,
+    inventory: Inventory,
+}
+
+impl Rules<'_> {
+    /// What every run gets, whatever the settings say: its own `TMPDIR`, `/dev` and `/proc`, and no view of other runs' directories.
+    fn add_private(&mut self) {
+        let own = self.facts.private_tmp.clone();
+        let runs = own.parent().unwrap_or_else(AbsPath::root);
+        let device = AbsPath::root().join("dev");
+        let process = AbsPath::root().join("proc");
+        for (id, effect, path, why) in [
+            ("fs.runs", FsEffect::DenyRead, runs, "rule: directories of other runs"),
+            ("fs.tmp", FsEffect::AllowRead, own.clone(), "rule: private TMPDIR"),
+            ("fs.tmp", FsEffect::AllowWrite, own, "rule: private TMPDIR"),
+            ("fs.dev", FsEffect::AllowWrite, device, "rule: private /dev"),
+            ("fs.proc", FsEffect::AllowWrite, process, "rule: own /proc"),
+        ] {
+            self.rules.push(FsRule {
+                id: RuleId(id.to_owned()),
+                effect,
+                spelled: path.to_string(),
+                lexical: None,
+                matcher: Matcher::Path(path),
+                absolute: false,
+                origin: Origin::BuiltIn(why),
+            });
+        }
+    }
+
+    fn add_lists(&mut self, settings: &Settings) {
+        let files = &settings.filesystem;
+        for (list, entries) in [
+            (DENY_READ, &files.deny_read),
+            (ALLOW_READ, &files.allow_read),
+            (ALLOW_WRITE, &files.allow_write),
+            (DENY_WRITE, &files.deny_write),
+        ] {
+            for (index, entry) in entries.iter().enumerate() {
+                self.add_entry(list, index, entry);
+            }
+        }
+        for (index, file) in settings.credentials.deny_files.iter().enumerate() {
+            let entry = PathEntry { text: file.value.clone(), literal: true };
+            self.add_entry(CREDENTIAL, index, &Located::new(entry, file.origin.clone()));
+        }
+        self.add_default_home_writes();
+    }
+
+    fn add_default_home_writes(&mut self) {
+        let Some(home) = self.facts.home.clone() else { return };
+        for (index, below) in DEFAULT_HOME_WRITES.iter().enumerate() {
+            let path = AbsPath::resolve(&home, below.as_ref());
+            if self.lookup.real_path(&path).is_ok_and(|found| found.kind.is_some() && found.path == path) {
+                let rule = self.rule(List { id: "fs.default-write-path", ..ALLOW_WRITE }, index, below, &Origin::BuiltIn("default write path"));
+                self.rules.push(FsRule { matcher: Matcher::Path(path), ..rule });
+            }
+        }
+    }
+
+    fn add_entry(&mut self, list: List, index: usize, entry: &Located<PathEntry>) {
+        match Entry::expand(&entry.value, self.facts).map_err(EntryFault::Entry).and_then(|expanded| self.rules_of(list, index, entry, &expanded)) {
+            Ok(rules) => self.rules.extend(rules),
+            Err(error) => self.faults.push(error.into_fault(list.key, entry)),
+        }
+    }
+
+    fn rules_of(&self, list: List, index: usize, entry: &Located<PathEntry>, expanded: &Entry) -> Result<Vec<FsRule>, EntryFault> {
+        let template = self.rule(list, index, &entry.value.text, &entry.origin);
+        let mut rules = Vec::new();
+        let literal = &expanded.path;
+        let found = self.lookup.real_path(literal).map_err(EntryFault::Lookup);
+        if let Some(pattern) = &expanded.pattern {
+            let glob = pattern.compile(self.lookup).map_err(EntryFault::Lookup)?;
+            rules.push(FsRule { matcher: Matcher::Glob(glob), ..template.clone() });
+            // The characters may also be meant as they are, where something of that very name exists.
+            if !found.as_ref().is_ok_and(|found| found.kind.is_some()) {
+                return Ok(rules);
+            }
+        }
+        let found = found?;
+        check_private_area(list, &found.path)?;
+        rules.push(FsRule { matcher: Matcher::Path(found.path), lexical: Some(literal.clone()), ..template });
+        Ok(rules)
+    }
+
+    fn rule(&self, list: List, index: usize, spelled: &str, origin: &Origin) -> FsRule {
+        FsRule {
+            id: RuleId(format!("{}.{index}", list.id)),
+            effect: list.effect,
+            matcher: Matcher::Path(AbsPath::root()),
+            spelled: spelled.to_owned(),
+            lexical: None,
+            absolute: list.absolute,
+            origin: origin.clone(),
+        }
+    }
+
+    fn add_protected(&mut self, settings: &Settings) {
+        let lifted = |name: &ProtectedName| {
+            settings.unprotect.iter().any(|entry| entry.value == name.name)
+                || (name.name == ".git/config" && settings.filesystem.allow_git_config.as_ref().is_some_and(|value| value.value))
+        };
+        for entry in &settings.unprotect {
+            if !PROTECTED_NAMES.iter().any(|name| name.name == entry.value) {
+                self.faults.push(unknown_protected(entry));
+            }
+        }
+        for name in PROTECTED_NAMES.iter().filter(|name| !lifted(name)) {
+            let rule = self.rule(DENY_WRITE, 0, name.name, &Origin::BuiltIn("rule: protected names"));
+            self.rules.push(FsRule { id: RuleId(format!("fs.protected.{}", name.name)), matcher: Matcher::Protected(name), ..rule });
+        }
+    }
+
+    /// Takes the inventory, which may add rules: what a pattern matched behind a link, directories that cannot be listed, git directories.
+    fn finish(mut self, disabled: bool, depth: u8) -> Result<(FsPolicy, Inventory), Vec<Fault>> {
+        if disabled {
+            let private: Vec<FsRule> = self.rules.drain(..).filter(|rule| rule.absolute).collect();
+            return if self.faults.is_empty() { Ok((FsPolicy::new(private.is_empty(), private), self.inventory)) } else { Err(self.faults) };
+        }
+        self.expand_globs();
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        let policy = FsPolicy::new(false, self.rules.clone());
+        self.rules.extend(scan::git_directories(&policy, self.lookup));
+        let policy = FsPolicy::new(false, self.rules.clone());
+        self.inventory.points = scan::points(&policy, self.lookup, depth);
+        self.inventory.listings = scan::listings(&policy, &self.inventory.points, self.lookup);
+        self.inventory.by_name_only = name_rules(&policy, self.lookup);
+        Ok((policy, self.inventory))
+    }
+
+    fn expand_globs(&mut self) {
+        let mut more = Vec::new();
+        for rule in &self.rules {
+            if let Matcher::Glob(glob) = &rule.matcher {
+                match glob_walk::expand(glob, rule.effect, self.lookup) {
+                    Ok(paths) => more.extend(paths.into_iter().map(|path| FsRule { matcher: Matcher::Path(path), ..rule.clone() })),
+                    Err(error) => {
+                        self.faults.push(Fault::new(format!("expand {:?}", rule.spelled), error).from_origin(&rule.origin));
+                    }
+                }
+            }
+        }
+        self.rules.extend(more);
+    }
+}
+
+/// Rules on writing that mounts cannot hold: the name is free, or a link, or a pattern that may match later.
+fn name_rules(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<NameRule> {
+    let roots: Vec<&AbsPath> = policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter_map(FsRule::path).collect();
+    let inside_a_root = |path: &AbsPath| roots.iter().any(|root| path.is_within(root));
+    let touches_a_root = |path: &AbsPath| inside_a_root(path) || roots.iter().any(|root| root.is_within(path));
+    let missing = |path: &AbsPath| !lookup.real_path(path).is_ok_and(|found| found.kind.is_some());
+    let is_link = |path: &AbsPath| lookup.link_text(path).is_ok();
+    let private = |rule: &FsRule| matches!(rule.origin, Origin::BuiltIn(_));
+    policy
+        .rules()
+        .iter()
+        .filter(|rule| !private(rule))
+        .filter_map(|rule| {
+            let key = match (rule.effect, &rule.matcher) {
+                (FsEffect::AllowWrite, Matcher::Path(path)) if missing(path) && !inside_another(policy, path) => "allowWrite",
+                (FsEffect::AllowWrite, Matcher::Glob(_)) => "allowWrite",
+                (FsEffect::DenyWrite, Matcher::Path(path)) if inside_a_root(path) && missing(path) => "denyWrite",
+                (FsEffect::DenyWrite, Matcher::Path(_)) if rule.lexical.as_ref().is_some_and(|link| inside_a_root(link) && is_link(link)) => "denyWrite",
+                (FsEffect::DenyWrite, Matcher::Glob(glob)) if touches_a_root(&glob.literal_base()) => "denyWrite",
+                _ => return None,
+            };
+            Some(NameRule { spelled: rule.spelled.clone(), key, origin: rule.origin.clone() })
+        })
+        .collect()
+}
+
+/// Is the missing path writable anyway, by a rule on a directory above it?
+fn inside_another(policy: &FsPolicy, path: &AbsPath) -> bool {
+    path.parent().is_some_and(|parent| policy.decide(&parent, Access::Write).allowed)
+}
+
+/// Names below `/dev` that every run has.
+const DEVICE_NAMES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty", "stdin", "stdout", "stderr", "fd", "pts", "ptmx", "shm", "console"];
+
+/// `/dev` and `/proc` are made new for each run: an entry on them would be without effect, so it is refused unless it asks for what is there anyway.
+fn check_private_area(list: List, path: &AbsPath) -> Result<(), EntryFault> {
+    let area = ["dev", "proc"].into_iter().find(|name| path.is_within(&AbsPath::root().join(name)));
+    let Some(area) = area else { return Ok(()) };
+    let below: Vec<_> = path.components().skip(1).collect();
+    let granted_anyway = match list.effect {
+        FsEffect::AllowRead => true,
+        FsEffect::AllowWrite => area == "dev" && below.first().is_none_or(|name| DEVICE_NAMES.iter().any(|device| name == device)),
+        FsEffect::DenyRead | FsEffect::DenyWrite => false,
+    };
+    // The npm program's own default list names two devices of macOS.
+    let of_another_platform = below.first().is_some_and(|name| ["dtracehelper", "autofs_nowait"].iter().any(|device| name == device));
+    if granted_anyway || of_another_platform { Ok(()) } else { Err(EntryFault::PrivateArea(area)) }
+}
+
+enum EntryFault {
+    Entry(EntryError),
+    Lookup(io::Error),
+    PrivateArea(&'static str),
+}
+
+impl EntryFault {
+    fn into_fault(self, key: &str, entry: &Located<PathEntry>) -> Fault {
+        let action = format!("use {:?} in {key}", entry.value.text);
+        let fault = match self {
+            EntryFault::Entry(error) => Fault::new(action, error),
+            EntryFault::Lookup(error) => Fault::new(action, crate::fault::errno_text(&error)),
+            EntryFault::PrivateArea(area) => Fault::new(action, format_args!("/{area} is made new for each run, with nothing of the host's in it")),
+        };
+        fault.from_origin(&entry.origin)
+    }
+}
+
+fn unknown_protected(entry: &Located<String>) -> Fault {
+    let nearest = PROTECTED_NAMES.iter().min_by_key(|name| strsim::levenshtein(name.name, &entry.value));
+    let fault = Fault::new(format!("lift {:?}", entry.value), "no protected name is called so").from_origin(&entry.origin);
+    match nearest {
+        Some(name) => fault.hint(format!("did you mean {:?}?", name.name)),
+        None => fault,
+    }
+}
