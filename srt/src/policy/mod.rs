@@ -3,9 +3,11 @@
 //! Pure: a policy is built from settings and facts by [`resolve`], and asked through [`FsPolicy::decide`] and [`NetPolicy::decide`].
 //! Enforcement, `explain`, `check` and the attribution of violations all ask these two functions and no other.
 
+mod glob;
 mod origin;
 mod path;
 
+pub use glob::{Glob, is_glob, strip_subtree};
 pub use origin::{Located, Origin, Position};
 pub use path::AbsPath;
 
