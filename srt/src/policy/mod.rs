@@ -3,11 +3,39 @@
 //! Pure: a policy is built from settings and facts by [`resolve`], and asked through [`FsPolicy::decide`] and [`NetPolicy::decide`].
 //! Enforcement, `explain`, `check` and the attribution of violations all ask these two functions and no other.
 
+mod address;
+mod domain;
+mod entry;
+mod fs;
+mod glob;
+mod glob_walk;
+mod host;
+mod inventory;
+mod lookup;
+mod net;
+mod net_build;
 mod origin;
+mod parent;
 mod path;
+mod protected;
+mod resolve;
+mod scan;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub use address::AddressClass;
+pub use domain::{DomainList, DomainPattern};
+pub use fs::{Access, FsEffect, FsPolicy, FsRule, FsVerdict, Matcher};
+pub use glob::{Glob, is_glob, strip_subtree};
+pub use host::{Host, HostName, MalformedHost, Target};
+pub use inventory::{Entry, Inventory, NameRule, Point};
+pub use lookup::{FileKind, PathLookup, RealPath};
+pub use net::{AddressRule, MitmProxy, NetPolicy, NetRule, NetVerdict};
 pub use origin::{Located, Origin, Position};
+pub use parent::{ParentProtocol, ParentProxy, ParentUrl};
 pub use path::AbsPath;
+pub use protected::{PROTECTED_NAMES, ProtectedName};
+pub use resolve::{Policy, resolve};
 
 /// Short stable name of a rule within one policy: `fs.deny-write.2`, `net.allow.3`, `net.default`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

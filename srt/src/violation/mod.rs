@@ -1,6 +1,19 @@
 //! Denied operations: one type, one stream.
+//!
+//! Every source (broker, proxy, name server, kernel program) reports to an [`EventSink`]; the same denial is counted, not repeated. Text
+//! fields hold what the sandbox chose; it is sanitised at the moment it is shown.
 
+mod collector;
 mod event;
+mod ignore;
+mod render;
+mod sanitise;
+#[cfg(test)]
+pub(crate) mod testing;
 mod time;
 
+pub use collector::{EventSink, Report};
 pub use event::{Event, Kind, Process, RuleRef, Source};
+pub use ignore::IgnoreRules;
+pub use render::summary;
+pub use sanitise::sanitise;

@@ -1,0 +1,141 @@
+//! A pattern as a nondeterministic automaton, run with a set of states.
+
+use super::parse::Token;
+
+/// What one state does with the next character.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// Moves on at this character.
+    Literal(char),
+    /// Moves on at anything but `/`.
+    One,
+    /// Moves on at a member.
+    Set(Vec<(char, char)>),
+    /// May be left without a character; stays at anything but `/`.
+    Run,
+    /// May be left without a character; stays at anything.
+    Deep,
+    /// The start of `**/`: may be left without a character, to [`Step::Inside`] or past it.
+    Directories,
+    /// The rest of `**/`: stays at anything, and moves on at `/`.
+    Inside,
+}
+
+/// The steps in order; the state after the last one accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Automaton(Vec<Step>);
+
+/// The states reached so far.
+pub(super) struct States<'a> {
+    steps: &'a [Step],
+    /// One per step, and the accepting one.
+    alive: Vec<bool>,
+    next: Vec<bool>,
+}
+
+/// A character of a path, or a byte of it that is no UTF-8.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Character(char),
+    /// Matched by wildcards only: a pattern is text.
+    Byte,
+}
+
+impl Automaton {
+    pub(super) fn compile(tokens: &[Token]) -> Automaton {
+        let mut steps = Vec::with_capacity(tokens.len() + 1);
+        for token in tokens {
+            steps.push(match token {
+                Token::Literal(character) => Step::Literal(*character),
+                Token::One => Step::One,
+                Token::Set(ranges) => Step::Set(ranges.clone()),
+                Token::Run => Step::Run,
+                Token::Deep => Step::Deep,
+                Token::Directories => Step::Directories,
+            });
+            if *token == Token::Directories {
+                steps.push(Step::Inside);
+            }
+        }
+        Automaton(steps)
+    }
+
+    /// The states after reading `bytes` from the start.
+    pub(super) fn run(&self, bytes: &[u8]) -> States<'_> {
+        let size = self.0.len() + 1;
+        let mut states = States { steps: &self.0, alive: vec![false; size], next: vec![false; size] };
+        states.alive[0] = true;
+        states.skip_optional();
+        states.feed(bytes);
+        states
+    }
+}
+
+impl States<'_> {
+    /// Has the whole pattern been matched?
+    pub(super) fn accepts(&self) -> bool {
+        self.alive[self.steps.len()]
+    }
+
+    /// Is there a non-empty text after which it would accept? Every step can be satisfied, so any state before the last says yes.
+    pub(super) fn wants_more(&self) -> bool {
+        self.alive[..self.steps.len()].contains(&true)
+    }
+
+    /// Reads on.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        for chunk in bytes.utf8_chunks() {
+            chunk.valid().chars().for_each(|character| self.step(Unit::Character(character)));
+            chunk.invalid().iter().for_each(|_| self.step(Unit::Byte));
+        }
+    }
+
+    fn step(&mut self, unit: Unit) {
+        self.next.fill(false);
+        for (at, step) in self.steps.iter().enumerate().filter(|(at, _)| self.alive[*at]) {
+            let (stays, moves) = step.take(unit);
+            self.next[at] |= stays;
+            self.next[at + 1] |= moves;
+        }
+        std::mem::swap(&mut self.alive, &mut self.next);
+        self.skip_optional();
+    }
+
+    /// Adds the states that are reached without a character. They all lie to the right, so one pass finds them.
+    fn skip_optional(&mut self) {
+        for (at, step) in self.steps.iter().enumerate() {
+            if self.alive[at] && matches!(step, Step::Run | Step::Deep | Step::Directories) {
+                self.alive[at + 1] = true;
+                // `Directories` is always followed by `Inside`, so `at + 2` is a state.
+                if *step == Step::Directories {
+                    self.alive[at + 2] = true;
+                }
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Whether the state stays, and whether it moves on.
+    fn take(&self, unit: Unit) -> (bool, bool) {
+        let slash = unit == Unit::Character('/');
+        match self {
+            Step::Literal(character) => (false, unit == Unit::Character(*character)),
+            Step::One => (false, !slash),
+            Step::Set(ranges) => (false, unit.is_in(ranges)),
+            Step::Run => (!slash, false),
+            Step::Deep => (true, false),
+            Step::Directories => (false, false),
+            Step::Inside => (true, slash),
+        }
+    }
+}
+
+impl Unit {
+    fn is_in(self, ranges: &[(char, char)]) -> bool {
+        match self {
+            Unit::Character(character) => ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)),
+            Unit::Byte => false,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Where all sources put what they denied.
+//!
+//! The sandbox decides how many different things it tries, so everything here is bounded: the number of distinct events, and the length
+//! of each text. What did not fit is counted, and the count is said.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Event, IgnoreRules, Kind};
+
+/// Distinct events kept of one run: about 1 MiB at worst with ordinary paths.
+const MAX_EVENTS: usize = 1000;
+
+/// Longest operation and longest target kept, in bytes: a path of Linux.
+const MAX_TEXT: usize = 4096;
+
+/// What makes two denials the same: kind, operation, target, executable.
+type Key = (Kind, String, String, Option<String>);
+
+/// A handle to the events of one run. Clones share them; any thread may report.
+#[derive(Clone, Debug, Default)]
+pub struct EventSink {
+    shared: Arc<Mutex<Collector>>,
+}
+
+#[derive(Debug, Default)]
+struct Collector {
+    ignore: IgnoreRules,
+    events: Vec<Event>,
+    places: HashMap<Key, usize>,
+    dropped: u64,
+}
+
+/// Everything that was reported.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Distinct events in the order of their first occurrence, each with its count.
+    pub events: Vec<Event>,
+    /// Denials of further distinct things, which were not kept.
+    pub dropped: u64,
+}
+
+impl EventSink {
+    /// A sink that drops what the rules cover.
+    pub fn new(ignore: IgnoreRules) -> Self {
+        EventSink { shared: Arc::new(Mutex::new(Collector { ignore, ..Collector::default() })) }
+    }
+
+    /// Adds one denial, or counts it where the same was reported before.
+    pub fn report(&self, event: Event) {
+        self.lock().add(event);
+    }
+
+    /// What was reported so far.
+    pub fn snapshot(&self) -> Report {
+        let collector = self.lock();
+        Report { events: collector.events.clone(), dropped: collector.dropped }
+    }
+
+    /// A reporter that panicked left a consistent collector: each change below is one step.
+    fn lock(&self) -> MutexGuard<'_, Collector> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector {
+    fn add(&mut self, mut event: Event) {
+        truncate(&mut event.operation);
+        truncate(&mut event.target);
+        if self.ignore.covers(&event) {
+            return;
+        }
+        let exe = event.process.as_ref().map(|process| process.exe.clone());
+        let key = (event.kind, event.operation.clone(), event.target.clone(), exe);
+        match self.places.get(&key) {
+            Some(place) => self.events[*place].count = self.events[*place].count.saturating_add(event.count),
+            None if self.events.len() < MAX_EVENTS => {
+                self.places.insert(key, self.events.len());
+                self.events.push(event);
+            }
+            None => self.dropped = self.dropped.saturating_add(event.count),
+        }
+    }
+}
+
+/// Cuts at a character boundary.
+fn truncate(text: &mut String) {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::event;
+    use super::*;
+    use crate::policy::{Located, Origin};
+
+    #[test]
+    fn the_same_denial_is_one_event_with_a_count() {
+        let sink = EventSink::default();
+        for target in ["a:1", "b:1", "a:1"] {
+            sink.clone().report(event(target));
+        }
+        let counts: Vec<_> = sink.snapshot().events.into_iter().map(|event| (event.target, event.count)).collect();
+        assert_eq!(counts, [("a:1".to_owned(), 2), ("b:1".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn distinct_events_and_texts_are_bounded_and_the_rest_is_counted() {
+        let sink = EventSink::default();
+        for number in 0..MAX_EVENTS + 7 {
+            sink.report(event(&format!("{number}.example.com:443")));
+        }
+        sink.report(event("0.example.com:443"));
+        let report = sink.snapshot();
+        assert_eq!((report.events.len(), report.dropped, report.events[0].count), (MAX_EVENTS, 7, 2));
+
+        let sink = EventSink::default();
+        sink.report(event(&"ü".repeat(100_000)));
+        assert_eq!(sink.snapshot().events[0].target.len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn ignored_denials_are_not_kept() {
+        let entry = Located::new(("*".to_owned(), vec!["telemetry".to_owned()]), Origin::Flag("--test"));
+        let sink = EventSink::new(IgnoreRules::build(&[entry], "x").unwrap());
+        sink.report(event("telemetry.example.com:443"));
+        sink.report(event("example.com:443"));
+        assert_eq!(sink.snapshot().events.len(), 1);
+    }
+}
