@@ -3,9 +3,16 @@
 //! One way leads through the code, and each type on it is built only from the one before:
 //! settings → policy → plan → script → armed → running → outcome.
 
+pub mod backend;
 mod fault;
+pub mod host;
+#[cfg(target_os = "linux")]
+mod linux;
+mod outcome;
+pub mod plan;
 pub mod policy;
 pub mod settings;
 pub mod violation;
 
 pub use fault::Fault;
+pub use outcome::Outcome;

@@ -2,10 +2,14 @@
 //!
 //! Nothing later on the way asks the environment, the clock or the password database again: what a run does follows from settings and facts.
 
+mod lookup;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+
+pub use lookup::HostLookup;
 
 use crate::Fault;
 use crate::policy::AbsPath;

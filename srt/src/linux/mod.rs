@@ -22,9 +22,8 @@ mod spawn;
 mod sys;
 
 pub use arm::{Armed, arm, close_inherited};
-pub use channel::{Channel, Report};
+pub use channel::Report;
 pub use probe::probe;
-pub use scratch::Scratch;
 pub use script::{Command, NulByte, Script, compile};
 pub use spawn::{Running, WATCHED, spawn};
 

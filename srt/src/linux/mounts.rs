@@ -119,7 +119,8 @@ impl Builder {
             Some(masks) => masks,
             None => make_masks(self.api, self.host.as_fd())?,
         };
-        Ok(self.masks.insert(masks).as_fd())
+        let kept: &OwnedFd = self.masks.insert(masks);
+        Ok(kept.as_fd())
     }
 
     /// Mode 000 on a read-only mount, for a process without capabilities: `EACCES`, and no way to change the mode.

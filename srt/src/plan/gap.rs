@@ -96,7 +96,7 @@ fn policy_gaps(policy: &Policy) -> Vec<Gap> {
         acceptable: true,
         origin: Some(rule.origin.clone()),
     });
-    let sockets = policy.network.allow_unix_sockets().iter().filter(|_| !policy.network.allow_all_unix_sockets()).map(|entry| Gap {
+    let sockets = policy.network.allow_unix_sockets.iter().filter(|_| !policy.network.allow_all_unix_sockets).map(|entry| Gap {
         name: "unix-socket-paths",
         loss: format!("network.allowUnixSockets {:?} cannot be opened alone yet: every UNIX socket stays closed", entry.value.text),
         remedy: "network.allowAllUnixSockets opens all of them".to_owned(),

@@ -103,7 +103,7 @@ pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
     let gaps = gap::find(policy, support)?;
     Ok(Plan {
         files: files::plan(&policy.files, &policy.inventory, &policy.private_tmp),
-        network: NetworkPlan { proxy_port: PROXY_PORT, unix_sockets: policy.network.allow_all_unix_sockets() },
+        network: NetworkPlan { proxy_port: PROXY_PORT, unix_sockets: policy.network.allow_all_unix_sockets },
         environment: environment::plan(policy, PROXY_PORT),
         layers: Layers {
             landlock_abi: support.landlock_abi,

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use super::AbsPath;
-use super::glob::Glob;
+use super::glob::{Glob, is_glob, strip_subtree};
 use super::lookup::PathLookup;
 use crate::host::Facts;
 use crate::settings::PathEntry;
@@ -73,8 +73,10 @@ impl Entry {
         if expanded.as_bytes().contains(&0) {
             return Err(EntryError::NotAPath);
         }
-        let path = AbsPath::resolve(&start, Path::new(&rest));
-        let pattern = rest.to_str().filter(|text| !entry.literal && Glob::is_pattern(text)).map(|text| split_pattern(&start, text));
+        let patterned = rest.to_str().filter(|_| !entry.literal).map(strip_subtree);
+        let pattern = patterned.filter(|text| is_glob(text)).map(|text| split_pattern(&start, text));
+        // `dir/**` is the directory.
+        let path = AbsPath::resolve(&start, patterned.map_or(Path::new(&rest), Path::new));
         Ok(Entry { path, pattern })
     }
 }
@@ -98,7 +100,7 @@ fn split_pattern(start: &AbsPath, text: &str) -> Pattern {
     let mut base = start.clone();
     let mut rest = text;
     while let Some((first, after)) = rest.split_once('/') {
-        if Glob::is_pattern(first) {
+        if is_glob(first) {
             break;
         }
         base = AbsPath::resolve(&base, Path::new(first));

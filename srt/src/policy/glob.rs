@@ -60,6 +60,16 @@ impl Glob {
         Glob { prefix: parse::literal_prefix(&tokens), automaton: Automaton::compile(&tokens), pattern }
     }
 
+    /// Compiles `pattern`, taken from the directory `base`. Characters of `base` are plain text, whatever they are.
+    pub fn below(base: &AbsPath, pattern: &str) -> Glob {
+        let relative = AbsPath::resolve(&AbsPath::root(), Path::new(strip_subtree(pattern))).to_string();
+        let directory = if base.depth() == 0 { String::new() } else { base.to_string() };
+        let mut tokens: Vec<parse::Token> = directory.chars().map(parse::Token::Literal).collect();
+        tokens.extend(parse::tokens(strip_subtree(&relative)));
+        let pattern = format!("{directory}{}", strip_subtree(&relative));
+        Glob { prefix: parse::literal_prefix(&tokens), automaton: Automaton::compile(&tokens), pattern }
+    }
+
     /// The pattern, normalised.
     pub fn as_str(&self) -> &str {
         &self.pattern

@@ -36,7 +36,7 @@ pub struct Policy {
     /// `enableWeakerNestedSandbox`.
     pub weaker_nested: bool,
     /// `ignoreViolations`.
-    pub ignore_violations: Vec<(String, Vec<String>)>,
+    pub ignore_violations: Vec<Located<(String, Vec<String>)>>,
 }
 
 /// Default write paths of the npm program below the home directory, where they exist.
@@ -67,7 +67,7 @@ pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> R
         git_safe_directories: settings.git_safe_directories.clone(),
         accept_gaps: settings.accept_gaps.clone(),
         weaker_nested: settings.enable_weaker_nested_sandbox.as_ref().is_some_and(|value| value.value),
-        ignore_violations: settings.ignore_violations.iter().map(|entry| entry.value.clone()).collect(),
+        ignore_violations: settings.ignore_violations.clone(),
     })
 }
 

@@ -1,0 +1,52 @@
+//! The plan as text, for people.
+
+use std::fmt::{self, Write as _};
+
+use super::{FileAction, Plan};
+
+/// What `srt explain` prints.
+pub fn render(plan: &Plan) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_plan(plan, &mut out);
+    out
+}
+
+fn write_plan(plan: &Plan, out: &mut String) -> fmt::Result {
+    writeln!(out, "files")?;
+    for step in &plan.files.steps {
+        writeln!(out, "  {:<10} {}", word(&step.action), step.path)?;
+        writeln!(out, "             {} ({})", step.rule, step.origin)?;
+    }
+    writeln!(out, "  {:<10} {} (removed at the end)", "TMPDIR", plan.files.private_tmp)?;
+    writeln!(out, "network")?;
+    writeln!(out, "  own namespace; proxy on 127.0.0.1:{} inside", plan.network.proxy_port)?;
+    writeln!(out, "  UNIX sockets {}", if plan.network.unix_sockets { "allowed" } else { "denied" })?;
+    writeln!(out, "layers")?;
+    let scopes = if plan.layers.landlock_scopes { ", signals and abstract sockets kept inside" } else { "" };
+    match plan.layers.landlock_abi {
+        0 => writeln!(out, "  namespaces, seccomp; no Landlock")?,
+        abi => writeln!(out, "  namespaces, seccomp, Landlock ABI {abi}{scopes}")?,
+    }
+    writeln!(out, "environment")?;
+    for (name, value) in &plan.environment.set {
+        writeln!(out, "  {name}={}", value.to_string_lossy())?;
+    }
+    for name in &plan.environment.unset {
+        writeln!(out, "  {name} removed")?;
+    }
+    for gap in &plan.gaps {
+        writeln!(out, "gap {}: {}", gap.name, gap.loss)?;
+    }
+    Ok(())
+}
+
+fn word(action: &FileAction) -> &'static str {
+    match action {
+        FileAction::ReadOnly => "read-only",
+        FileAction::Writable => "writable",
+        FileAction::Pinned => "pinned",
+        FileAction::HiddenFile | FileAction::HiddenDirectory => "hidden",
+        FileAction::Passage(_) => "passage",
+    }
+}
