@@ -8,4 +8,4 @@ pub mod policy;
 pub mod settings;
 pub mod violation;
 
-pub use fault::Fault;
+pub use fault::{Fault, Faults};
