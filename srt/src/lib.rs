@@ -14,5 +14,5 @@ pub mod policy;
 pub mod settings;
 pub mod violation;
 
-pub use fault::Fault;
 pub use outcome::Outcome;
+pub use fault::{Fault, Faults};

@@ -4,6 +4,7 @@
 //! are as written, domain entries are text. [`crate::policy::resolve`] turns them into rules.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::policy::Located;
 
@@ -37,6 +38,10 @@ pub struct Settings {
     pub mandatory_deny_search_depth: Option<Located<u8>>,
     /// `git.safeDirectories`: handed to git through `GIT_CONFIG_COUNT`.
     pub git_safe_directories: Vec<Located<String>>,
+    /// Presets that the file (and, in turn, presets) named; they are layers of their own already.
+    pub profiles: Vec<Located<String>>,
+    /// The settings files that were read, as they were opened; relative ones are relative to the working directory of the process.
+    pub read_from: Vec<PathBuf>,
     /// Keys that were understood and have no effect on this platform or in this program, each with the sentence that says why.
     /// Shown under `--debug`.
     pub remarks: Vec<Located<String>>,
