@@ -4,6 +4,7 @@
 //! settings → policy → plan → script → armed → running → outcome.
 
 pub mod backend;
+pub mod cli;
 mod fault;
 pub mod host;
 #[cfg(target_os = "linux")]
@@ -11,7 +12,9 @@ mod linux;
 mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod proxy;
 pub mod settings;
+pub mod supervisor;
 pub mod violation;
 
 pub use outcome::Outcome;

@@ -22,7 +22,7 @@ mod spawn;
 mod sys;
 
 pub use arm::{Armed, arm, close_inherited};
-pub use channel::Report;
+pub use channel::{Channel, Report};
 pub use probe::probe;
 pub use script::{Command, NulByte, Script, compile};
 pub use spawn::{Running, WATCHED, spawn};

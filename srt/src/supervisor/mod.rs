@@ -22,24 +22,51 @@ use crate::{Fault, Outcome};
 use signals::Signals;
 use terminal::Terminal;
 
-/// Supervises a run to its end.
-///
-/// # Errors
-/// The sandbox could not be set up, or the supervisor cannot work. Nothing of the command has run then, except where the message says so.
-pub fn run(running: Running, network: NetPolicy, sink: EventSink) -> Result<Outcome, Fault> {
-    let terminal = Terminal::remember();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.map_err(|error| Fault::new("start the event loop", crate::fault::errno_text(&error)))?;
-    let tasks = tokio::task::LocalSet::new();
-    let outcome = tasks.block_on(&runtime, supervise(&running, network, sink));
-    if !matches!(outcome, Ok(Outcome::Failed) | Err(_)) {
-        terminal.restore();
-    }
-    wait_for_init(&running);
-    outcome
+/// The end of a run, and what must be said about it.
+#[derive(Debug)]
+pub struct End {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why srt failed, or why the command could not be executed.
+    pub fault: Option<Fault>,
 }
 
-async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Result<Outcome, Fault> {
+impl End {
+    fn fault(outcome: Outcome, fault: Fault) -> Self {
+        End { outcome, fault: Some(fault) }
+    }
+}
+
+impl From<Outcome> for End {
+    fn from(outcome: Outcome) -> Self {
+        End { outcome, fault: None }
+    }
+}
+
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        End::fault(Outcome::Failed, fault)
+    }
+}
+
+/// Supervises a run to its end. The private directory is gone afterwards, and so is every process of the sandbox.
+pub fn run(running: Running, network: NetPolicy, sink: EventSink) -> End {
+    let terminal = Terminal::remember();
+    let end = match event_loop() {
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, network, sink)).unwrap_or_else(End::from),
+        Err(fault) => fault.into(),
+    };
+    terminal.restore();
+    wait_for_init(running);
+    end
+}
+
+fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    runtime.map_err(|error| io_fault("start the event loop", &error))
+}
+
+async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Result<End, Fault> {
     running.channel.set_nonblocking().map_err(|errno| fault("listen to init", errno))?;
     let channel = AsyncFd::with_interest(running.channel.as_fd(), Interest::READABLE).map_err(|error| io_fault("listen to init", &error))?;
     let signals = Signals::watch()?;
@@ -56,8 +83,8 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
                         }
                     }
                     Ok(Some((report, _))) => {
-                        if let Some(outcome) = take(report, running)? {
-                            return Ok(outcome);
+                        if let Some(end) = take(report, running) {
+                            return Ok(end);
                         }
                     }
                     // Only the kernel or a person ends init early.
@@ -71,32 +98,35 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
     }
 }
 
-/// One report; the outcome where it is the last.
-fn take(report: Report, running: &Running) -> Result<Option<Outcome>, Fault> {
+/// One report; the end where it is the last.
+fn take(report: Report, running: &Running) -> Option<End> {
     match report {
-        Report::Started | Report::Listener => Ok(None),
+        Report::Started | Report::Listener => None,
         Report::Stopped(_) => {
             signals::stop_self();
-            Ok(None)
+            None
         }
-        Report::Exited(status) => Ok(Some(Outcome::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX)))),
-        Report::Killed(signal) => Ok(Some(Outcome::Killed(signal))),
-        Report::NotExecuted(errno) => Err(not_executed(running, errno)),
-        Report::Failed(errno, action, gap) => {
-            let fault = Fault::new(action, errno_text(errno));
-            Err(match gap.as_deref() {
-                Some("new-proc") => fault.hint(
-                    "this container hides parts of /proc, and the kernel refuses a new one: \"enableWeakerNestedSandbox\": true binds the container's own",
-                ),
-                _ => fault,
-            })
-        }
+        Report::Exited(status) => Some(Outcome::Exited((status & 0xff) as u8).into()),
+        Report::Killed(signal) => Some(Outcome::Killed(signal).into()),
+        Report::NotExecuted(errno) => Some(not_executed(running, errno)),
+        Report::Failed(errno, action, gap) => Some(set_up_failed(errno, action, gap.as_deref()).into()),
     }
 }
 
-fn not_executed(running: &Running, errno: i32) -> Fault {
-    let status = if [Errno::NOENT.raw_os_error(), Errno::NOTDIR.raw_os_error()].contains(&errno) { Outcome::NotFound } else { Outcome::NotExecutable };
-    Fault::new(format!("run {}", running.program.to_string_lossy()), errno_text(errno)).with_outcome(status)
+fn set_up_failed(errno: i32, action: String, gap: Option<&str>) -> Fault {
+    let fault = Fault::new(action, errno_text(errno));
+    match gap {
+        Some("new-proc") => fault.hint(
+            "this container hides parts of /proc, and the kernel refuses a new one: \"enableWeakerNestedSandbox\": true binds the container's own",
+        ),
+        _ => fault,
+    }
+}
+
+fn not_executed(running: &Running, errno: i32) -> End {
+    let missing = [Errno::NOENT, Errno::NOTDIR].iter().any(|error| error.raw_os_error() == errno);
+    let outcome = if missing { Outcome::NotFound } else { Outcome::NotExecutable };
+    End::fault(outcome, Fault::new(format!("run {}", running.program.to_string_lossy()), errno_text(errno)))
 }
 
 fn errno_text(errno: i32) -> String {
@@ -104,9 +134,11 @@ fn errno_text(errno: i32) -> String {
 }
 
 /// Reaps `init`: whoever is PID 1 around us may not.
-fn wait_for_init(running: &Running) {
-    let id = rustix::process::WaitId::PidFd(running.init.as_fd());
-    while matches!(rustix::process::waitid(id.clone(), rustix::process::WaitIdOptions::EXITED), Err(Errno::INTR)) {}
+fn wait_for_init(running: Running) {
+    // Closed first: an init that still waits for us ends by that.
+    drop(running.channel);
+    let id = || rustix::process::WaitId::PidFd(running.init.as_fd());
+    while matches!(rustix::process::waitid(id(), rustix::process::WaitIdOptions::EXITED), Err(Errno::INTR)) {}
 }
 
 fn fault(action: &str, errno: Errno) -> Fault {

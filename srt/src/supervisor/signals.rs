@@ -10,8 +10,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::Fault;
-use crate::backend::WATCHED;
-use crate::linux::ControlChannel;
+use crate::backend::{Channel, WATCHED};
 
 /// The signals of `WATCHED` that the caller did not set to be ignored.
 pub(super) struct Signals(AsyncFd<SignalFd>);
@@ -46,7 +45,7 @@ impl Signals {
 
 impl Received {
     /// Gives it to the command, unless the command has it already.
-    pub(super) fn pass_on(&self, channel: &ControlChannel) {
+    pub(super) fn pass_on(&self, channel: &Channel) {
         // Asking for a stop by these three makes sense from the terminal only, whose own have reached the command.
         let terminal_stop = [libc::SIGTTIN, libc::SIGTTOU].contains(&self.number);
         if !self.from_kernel && !terminal_stop {

@@ -1,0 +1,40 @@
+//! The command line: the only part that prints, exits, and reads home and environment.
+//!
+//! Options are typed values first ([`args`]), and acted on afterwards: one module per subcommand.
+
+mod args;
+mod check;
+mod completions;
+mod doctor;
+mod explain;
+mod message;
+mod profiles;
+mod prepare;
+mod run;
+
+use std::ffi::OsString;
+
+pub use args::{Action, Options, parse};
+
+/// What srt itself answers with when it failed and nothing was run.
+const FAILED: u8 = 125;
+
+/// Runs srt; returns its exit status.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let (options, action) = match parse(arguments) {
+        Ok(parsed) => parsed,
+        Err(stop) => return message::print_stop(&stop),
+    };
+    let result = match action {
+        Action::Run(command) => run::run(&options, command),
+        Action::Explain { json } => explain::explain(&options, json),
+        Action::Check { access, target } => check::check(&options, access, &target),
+        Action::Doctor { json } => doctor::doctor(json),
+        Action::Profiles { name } => profiles::profiles(name.as_deref()),
+        Action::Completions { shell } => completions::print(shell),
+    };
+    result.unwrap_or_else(|error| {
+        message::print_error(&error);
+        FAILED
+    })
+}
