@@ -307,3 +307,29 @@ fn every_rule_of_a_preset_has_a_reason() {
         }
     }
 }
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    let sample = r#"{"network": {"allowedDomains": ["*.a.example", "ü"], "parentProxy": {"http": "http://u:p@h:1"}, "httpProxyPort": -1e9},
+        // comment
+        "filesystem": {"denyRead": [{"path": "${A:-b}/*", "literal": false}, null]}, /* */ "credentials": {"files": [{"mode": "mask"}]}}"#;
+    let mut state = 5_u64;
+    let mut below = |limit: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % limit
+    };
+    let mut valid = 0;
+    for _ in 0..5_000 {
+        let mut characters: Vec<char> = sample.chars().collect();
+        for _ in 0..=below(4) {
+            let (at, length) = (below(characters.len()), below(3));
+            let end = characters.len().min(at + length);
+            let noise = ['"', '{', '}', '[', ']', ',', ':', '\\', '/', '*', '$', '0', '\u{0}', '\u{2028}', '𝄞'];
+            characters.splice(at..end, std::iter::once(noise[below(noise.len())]));
+        }
+        let text: String = characters.into_iter().collect();
+        let (_, faults) = parse(Name::File(Path::new("s").into()), &text);
+        valid += usize::from(faults.len() > 1);
+    }
+    assert!(valid > 100, "many of the texts get past the syntax: {valid}");
+}
