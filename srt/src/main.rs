@@ -1,2 +1,7 @@
-//! srt
-fn main() {}
+//! The `srt` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(srt::cli::main(std::env::args_os()))
+}

@@ -23,7 +23,7 @@ mod sys;
 
 pub use arm::{Armed, arm, close_inherited};
 pub use channel::{Channel, Report};
-pub use probe::probe;
+pub use probe::{probe, try_namespaces};
 pub use script::{Command, NulByte, Script, compile};
 pub use spawn::{Running, WATCHED, spawn};
 

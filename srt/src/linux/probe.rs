@@ -88,3 +88,17 @@ pub(super) fn explain_refusal(errno: Errno) -> Fault {
         _ => fault,
     }
 }
+
+/// Makes the namespaces once, for the report of `srt doctor`: the one question whose answer is certain.
+pub fn try_namespaces(support: &mut Support) {
+    if matches!(support.user_namespaces, Answer::No(_)) {
+        return;
+    }
+    support.user_namespaces = match super::spawn::trial() {
+        Ok(()) => Answer::Yes,
+        Err(errno) => {
+            let fault = explain_refusal(errno);
+            Answer::No(Refusal { cause: fault.to_string(), remedy: "see the hint".to_owned() })
+        }
+    };
+}

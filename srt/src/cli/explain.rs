@@ -1,0 +1,68 @@
+//! `srt explain`: the plan, printed.
+
+use std::io::Write as _;
+
+use super::args::Options;
+use super::message::Error;
+use super::prepare;
+use crate::Fault;
+use crate::plan;
+
+/// Prints what a run with these options would do.
+pub(super) fn explain(options: &Options, json: bool) -> Result<u8, Error> {
+    let decided = prepare::decide(options)?;
+    let plan = prepare::plan(&decided)?;
+    let text = if json {
+        serde_json::to_string_pretty(&Explanation::new(&plan, &decided.policy)).map_err(|error| Fault::new("print the plan", error))? + "\n"
+    } else {
+        plan::render(&plan) + &rules(&decided.policy.network)
+    };
+    // A closed pipe is the reader's choice.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(0)
+}
+
+/// The plan, and the host rules that the proxies decide by.
+#[derive(serde::Serialize)]
+struct Explanation<'a> {
+    #[serde(flatten)]
+    plan: &'a plan::Plan,
+    denied_hosts: Vec<HostRule>,
+    allowed_hosts: Vec<HostRule>,
+    names_not_enforced: Vec<String>,
+}
+
+#[derive(serde::Serialize)]
+struct HostRule {
+    entry: String,
+    rule: String,
+    origin: String,
+}
+
+impl<'a> Explanation<'a> {
+    fn new(plan: &'a plan::Plan, policy: &crate::policy::Policy) -> Self {
+        let list = |rules: &[crate::policy::NetRule]| {
+            let one = |rule: &crate::policy::NetRule| HostRule {
+                entry: rule.pattern.to_string(),
+                rule: rule.id.to_string(),
+                origin: rule.origin.to_string(),
+            };
+            rules.iter().map(one).collect()
+        };
+        Explanation {
+            plan,
+            denied_hosts: list(policy.network.deny_rules()),
+            allowed_hosts: list(policy.network.allow_rules()),
+            names_not_enforced: policy.inventory.by_name_only.iter().map(|rule| format!("{} {} ({})", rule.key, rule.spelled, rule.origin)).collect(),
+        }
+    }
+}
+
+fn rules(policy: &crate::policy::NetPolicy) -> String {
+    let line = |verb: &str, rule: &crate::policy::NetRule| format!("  {verb:<6} {} {} ({})\n", rule.pattern, rule.id, rule.origin);
+    let mut out = "hosts\n".to_owned();
+    out.extend(policy.deny_rules().iter().map(|rule| line("deny", rule)));
+    out.extend(policy.allow_rules().iter().map(|rule| line("allow", rule)));
+    out.push_str("  deny   everything else\n");
+    out
+}

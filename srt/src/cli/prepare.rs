@@ -1,0 +1,43 @@
+//! From options to a plan: the pure half of the way, and the reading of its inputs.
+
+use super::args::Options;
+use super::message::{self, Error};
+use crate::host::{self, Facts, HostLookup};
+use crate::plan::{self, Plan};
+use crate::policy::{self, Policy};
+use crate::settings::{self, Sources};
+use crate::{Faults, backend};
+
+/// What is known before the platform is asked.
+pub(super) struct Decided {
+    pub(super) facts: Facts,
+    pub(super) policy: Policy,
+}
+
+/// Reads settings and facts, and makes the policy.
+pub(super) fn decide(options: &Options) -> Result<Decided, Error> {
+    let facts = host::gather(options.cwd.as_deref())?;
+    let sources = Sources {
+        home: facts.home.clone(),
+        file: options.settings.clone(),
+        profiles: options.profiles.clone(),
+        flags: options.flags.clone(),
+    };
+    let settings = settings::merge(settings::load(&sources)?);
+    if options.debug {
+        for remark in &settings.remarks {
+            message::say(&format!("{} ({})", remark.value, remark.origin));
+        }
+    }
+    let policy = policy::resolve(&settings, &facts, &HostLookup).map_err(|faults| Faults::new(faults).map_or_else(unexplained, Error::from))?;
+    Ok(Decided { facts, policy })
+}
+
+fn unexplained() -> Error {
+    crate::Fault::new("use the settings", "they were refused without a reason").into()
+}
+
+/// Asks the platform, and makes the plan.
+pub(super) fn plan(decided: &Decided) -> Result<Plan, Error> {
+    Ok(plan::build(&decided.policy, &backend::probe())?)
+}

@@ -1,0 +1,86 @@
+//! `srt run`: the whole way, in order.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write};
+
+use super::args::{Options, Typed, Violations};
+use super::message::{self, Error};
+use super::prepare;
+use crate::backend::{self, Command};
+use crate::host::Facts;
+use crate::violation::{self, EventSink, IgnoreRules, Report};
+use crate::{Fault, Faults, supervisor};
+
+/// Runs a command; returns the exit status.
+pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
+    backend::close_inherited(&options.pass_fds)?;
+    let decided = prepare::decide(options)?;
+    let command = Command { argv: argv(typed, &decided.facts), pass_fds: options.pass_fds.clone() };
+    let plan = prepare::plan(&decided)?;
+    say_gaps(&plan, options);
+    let text = command.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let ignore = IgnoreRules::build(&decided.policy.ignore_violations, &text).map_err(|faults| Faults::new(faults).map(Error::from));
+    let sink = EventSink::new(ignore.map_err(|error| error.unwrap_or_else(|| Fault::new("use ignoreViolations", "it was refused").into()))?);
+    let log = options.violations_file.as_deref().map(open_log).transpose()?;
+
+    let script = backend::compile(&plan, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
+    let armed = backend::arm(script)?;
+    let running = backend::spawn(armed)?;
+    let end = supervisor::run(running, decided.policy.network, sink.clone());
+
+    if let Some(fault) = &end.fault {
+        message::print_fault(fault);
+    }
+    show(&sink.snapshot(), options, log);
+    Ok(end.outcome.exit_code())
+}
+
+/// Shell text is run by bash where there is one, as existing users expect, else by sh.
+fn argv(typed: Typed, facts: &Facts) -> Vec<OsString> {
+    match typed {
+        Typed::Words(words) => words,
+        Typed::Shell(text) => vec![shell(facts), "-c".into(), text],
+    }
+}
+
+fn shell(facts: &Facts) -> OsString {
+    let path = facts.var("PATH").unwrap_or(OsStr::new("/bin:/usr/bin"));
+    let found = std::env::split_paths(path).map(|directory| directory.join("bash")).find(|candidate| candidate.is_file());
+    found.map_or_else(|| OsString::from("/bin/sh"), OsString::from)
+}
+
+/// Accepted gaps are said: whoever reads the output should know what did not hold.
+fn say_gaps(plan: &crate::plan::Plan, options: &Options) {
+    for gap in &plan.gaps {
+        if gap.acceptable || options.debug {
+            message::say(&format!("runs without {}: {}", gap.name, gap.loss));
+        }
+    }
+}
+
+/// Opened before the command runs: a log that cannot be written is an error then, not afterwards.
+fn open_log(path: &std::path::Path) -> Result<File, Fault> {
+    File::create(path).map_err(|error| Fault::new(format!("write violations to {}", path.display()), crate::fault::errno_text(&error)))
+}
+
+fn show(report: &Report, options: &Options, log: Option<File>) {
+    let written = log.map_or(Ok(()), |mut file| json_lines(report, &mut file));
+    if let Err(error) = written {
+        message::say(&format!("cannot write violations: {error}"));
+    }
+    let mut stderr = io::stderr().lock();
+    // Where stderr is closed there is nobody to tell.
+    let _ = match options.violations {
+        Violations::Off => Ok(()),
+        Violations::Json => json_lines(report, &mut stderr),
+        Violations::Summary => violation::summary(&report.events, report.dropped, &mut stderr),
+    };
+}
+
+fn json_lines(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    for event in &report.events {
+        writeln!(out, "{}", event.json_line()?)?;
+    }
+    Ok(())
+}
