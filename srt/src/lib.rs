@@ -5,6 +5,7 @@
 
 mod fault;
 pub mod policy;
+pub mod proxy;
 pub mod settings;
 pub mod violation;
 
