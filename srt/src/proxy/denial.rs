@@ -1,0 +1,96 @@
+//! What the proxy refuses, as events and as words for the client.
+
+use std::time::SystemTime;
+
+use super::ProxyContext;
+use crate::policy::{AddressClass, NetVerdict, Target};
+use crate::violation::{Event, Kind, RuleRef, Source, sanitise};
+
+/// Longest method or target text that is kept of a request that makes no sense.
+const MAX_TEXT: usize = 300;
+
+/// A refusal by policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Denial {
+    /// Which check refused: it chooses the header that clients see.
+    pub(super) check: Check,
+    /// Why, sanitised.
+    pub(super) reason: String,
+}
+
+/// The check that refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// The lists of domains.
+    Allowlist,
+    /// Something that srt itself insists on: where a name leads, or that names agree.
+    Runtime,
+}
+
+/// One attempt of a client, as events name it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt<'a> {
+    /// Family of the event.
+    pub(super) kind: Kind,
+    /// `CONNECT`, `GET`, `socks-connect`.
+    pub(super) operation: &'a str,
+}
+
+impl Attempt<'_> {
+    /// Asks the policy; a denial is reported before it is returned.
+    pub(super) fn decide(&self, context: &ProxyContext, target: &Target) -> Result<(), Denial> {
+        let verdict = context.policy.decide(&target.host, target.port);
+        if verdict.allowed {
+            return Ok(());
+        }
+        let rule = RuleRef { id: verdict.rule.to_string(), origin: verdict.origin.to_string() };
+        self.report(context, &target.to_string(), rule, verdict.reason, remedy(&verdict, target));
+        Err(Denial { check: Check::Allowlist, reason: sanitise(verdict.reason) })
+    }
+
+    /// Reports that the name leads to a refused address.
+    pub(super) fn refuse_address(&self, context: &ProxyContext, target: &Target, class: AddressClass) -> Denial {
+        let (id, origin) = context.policy.address_rule(class);
+        let rule = RuleRef { id: id.to_string(), origin: origin.to_string() };
+        let allow = match class {
+            AddressClass::DeniedLiteral(_) | AddressClass::OtherAddress | AddressClass::NotLoopback => None,
+            _ => Some(format!("add the address behind {}, with \":{}\", to network.allowedDomains", target.host, target.port)),
+        };
+        self.report(context, &target.to_string(), rule, &class.to_string(), allow);
+        Denial { check: Check::Runtime, reason: class.to_string() }
+    }
+
+    /// Reports what no rule of the user's is about. `id` ends the rule's name: `net.malformed`.
+    pub(super) fn refuse_builtin(&self, context: &ProxyContext, target: &str, id: &str, reason: &str) -> Denial {
+        let rule = RuleRef { id: format!("net.{id}"), origin: "built-in check".into() };
+        let target: String = target.chars().take(MAX_TEXT).collect();
+        self.report(context, &target, rule, reason, None);
+        Denial { check: Check::Runtime, reason: sanitise(reason) }
+    }
+
+    fn report(&self, context: &ProxyContext, target: &str, rule: RuleRef, reason: &str, allow: Option<String>) {
+        context.events.report(Event {
+            v: 1,
+            time: SystemTime::now(),
+            kind: self.kind,
+            operation: self.operation.chars().take(MAX_TEXT).collect(),
+            target: target.to_owned(),
+            errno: None,
+            process: None,
+            rule,
+            reason: reason.to_owned(),
+            allow,
+            source: Source::Proxy,
+            count: 1,
+        });
+    }
+}
+
+/// The line that would allow it. Where a deny rule decided, the user has said no: there is none. Where the entry grammar cannot name the
+/// host (a single label), there is none either.
+fn remedy(verdict: &NetVerdict<'_>, target: &Target) -> Option<String> {
+    let entry = target.to_string();
+    let nobody_denied_it = verdict.rule.0 == "net.default";
+    let can_be_named = crate::policy::DomainPattern::parse(&entry, crate::policy::DomainList::Allow).is_ok();
+    (nobody_denied_it && can_be_named).then(|| format!("add \"{entry}\" to network.allowedDomains"))
+}
