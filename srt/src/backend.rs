@@ -3,7 +3,9 @@
 //! Everything above this module is the same on every platform; everything it leads to is one platform's own.
 
 #[cfg(target_os = "linux")]
-pub use crate::linux::{Armed, Channel, Command, NulByte, Report, Running, Script, WATCHED, arm, close_inherited, compile, probe, spawn, try_namespaces};
+pub use crate::linux::{
+    Armed, Channel, Command, NulByte, Report, Running, Script, WATCHED, arm, close_inherited, compile, probe, spawn, try_namespaces,
+};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("srt runs on Linux; the macOS backend is not part of this version");

@@ -17,5 +17,5 @@ pub mod settings;
 pub mod supervisor;
 pub mod violation;
 
-pub use outcome::Outcome;
 pub use fault::{Fault, Faults};
+pub use outcome::Outcome;

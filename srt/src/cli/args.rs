@@ -163,7 +163,9 @@ fn typed(text: Option<OsString>, words: Vec<OsString>) -> Result<Typed, Stop> {
         (Some(text), _) if blank(&text) => Err(Stop::mistake("cannot run the command: the text after -c is empty\nhint: srt --help")),
         (Some(text), []) => Ok(Typed::Shell(text)),
         (Some(_), _) => Err(Stop::mistake("cannot run the command: both -c and a command were given\nhint: srt --help")),
-        (None, []) => Err(Stop::mistake("cannot run the command: none was given\nhint: srt run -- COMMAND, or srt -c 'shell text'; srt --help")),
+        (None, []) => {
+            Err(Stop::mistake("cannot run the command: none was given\nhint: srt run -- COMMAND, or srt -c 'shell text'; srt --help"))
+        }
         (None, [only]) if blank(only) => Err(Stop::mistake("cannot run the command: its name is empty")),
         (None, [only]) if only.to_string_lossy().contains(char::is_whitespace) => Ok(Typed::Shell(only.clone())),
         (None, words) => Ok(Typed::Words(words.to_vec())),
@@ -234,10 +236,14 @@ pub fn command() -> Command {
         .external_subcommand_value_parser(OsStringValueParser::new())
         .disable_help_subcommand(true)
         .args(shared_options(true));
-    let run = Command::new("run")
-        .about("Run a command")
-        .args(shared_options(true))
-        .arg(Arg::new("command").value_name("COMMAND").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true).value_parser(OsStringValueParser::new()));
+    let run = Command::new("run").about("Run a command").args(shared_options(true)).arg(
+        Arg::new("command")
+            .value_name("COMMAND")
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .allow_hyphen_values(true)
+            .value_parser(OsStringValueParser::new()),
+    );
     let json = || Arg::new("json").long("json").help("As JSON").action(ArgAction::SetTrue);
     let explain = Command::new("explain").about("Print what a run would do").args(shared_options(false)).arg(json());
     let check = Command::new("check")
@@ -246,7 +252,10 @@ pub fn command() -> Command {
         .arg(Arg::new("access").value_name("ACCESS").required(true).value_parser(PossibleValuesParser::new(["read", "write", "connect"])))
         .arg(Arg::new("target").value_name("TARGET").required(true).value_parser(OsStringValueParser::new()).help("A path, or HOST:PORT"));
     let doctor = Command::new("doctor").about("Print what this host can do, layer by layer").args(shared_options(false)).arg(json());
-    let profiles = Command::new("profiles").about("List the presets, or print one").args(shared_options(false)).arg(Arg::new("name").value_name("NAME"));
+    let profiles = Command::new("profiles")
+        .about("List the presets, or print one")
+        .args(shared_options(false))
+        .arg(Arg::new("name").value_name("NAME"));
     let completions = Command::new("completions")
         .about("Print a completion script")
         .args(shared_options(false))
@@ -260,7 +269,11 @@ fn shared_options(with_command: bool) -> Vec<Arg> {
     };
     let path = |name: &'static str| Arg::new(name).long(name).value_parser(clap::value_parser!(PathBuf));
     let mut options = vec![
-        path("settings").short('s').visible_alias("config").value_name("FILE").help("Settings file; without, ~/.srt-settings.json where it exists"),
+        path("settings")
+            .short('s')
+            .visible_alias("config")
+            .value_name("FILE")
+            .help("Settings file; without, ~/.srt-settings.json where it exists"),
         list("profile", "NAME", "A preset, before the settings file; may be repeated"),
         Arg::new("debug").short('d').long("debug").action(ArgAction::SetTrue).help("Say more on stderr"),
         path("cwd").short('C').value_name("DIR").help("Working directory of the command"),
@@ -273,9 +286,12 @@ fn shared_options(with_command: bool) -> Vec<Arg> {
         list("accept-gap", "NAME", "Run without a layer that this host or version lacks"),
     ];
     if with_command {
-        options.extend([
-            Arg::new("shell-text").short('c').value_name("TEXT").value_parser(OsStringValueParser::new()).allow_hyphen_values(true).help("Run TEXT by a shell"),
-        ]);
+        options.extend([Arg::new("shell-text")
+            .short('c')
+            .value_name("TEXT")
+            .value_parser(OsStringValueParser::new())
+            .allow_hyphen_values(true)
+            .help("Run TEXT by a shell")]);
     }
     options.extend([
         Arg::new("violations")

@@ -41,5 +41,8 @@ fn connect(decided: &Decided, target: &OsStr) -> Result<(bool, String), Fault> {
     let text = target.to_string_lossy();
     let wanted = Target::parse(&text).map_err(|error| Fault::new(format!("check {text:?}"), error).hint("the target is HOST:PORT"))?;
     let verdict = decided.policy.network.decide(&wanted.host, wanted.port);
-    Ok((verdict.allowed, format!("{}:{}\n  by {}\n  from {}\n  because {}", wanted.host, wanted.port, verdict.rule, verdict.origin, verdict.reason)))
+    Ok((
+        verdict.allowed,
+        format!("{}:{}\n  by {}\n  from {}\n  because {}", wanted.host, wanted.port, verdict.rule, verdict.origin, verdict.reason),
+    ))
 }

@@ -28,7 +28,11 @@ fn render(support: &Support) -> String {
     let _ = layer(&mut out, "namespaces", &support.user_namespaces, "user, mount, pid, network, ipc, uts and cgroup namespaces");
     let _ = layer(&mut out, "seccomp", &support.seccomp, "system-call filter");
     let _ = landlock(&mut out, support);
-    let mounts = if support.new_mount_api { "open_tree, move_mount, mount_setattr" } else { "mount(2), because mount_setattr(2) is missing (Linux 5.12)" };
+    let mounts = if support.new_mount_api {
+        "open_tree, move_mount, mount_setattr"
+    } else {
+        "mount(2), because mount_setattr(2) is missing (Linux 5.12)"
+    };
     let _ = writeln!(out, "mounts      used: {mounts}");
     out
 }
@@ -42,9 +46,16 @@ fn layer(out: &mut String, name: &str, answer: &Answer, what: &str) -> std::fmt:
 }
 
 fn landlock(out: &mut String, support: &Support) -> std::fmt::Result {
-    let scopes = if support.landlock_abi >= 6 { "; signals and abstract sockets stay inside" } else { "; signals to the own process group are filtered" };
+    let scopes = if support.landlock_abi >= 6 {
+        "; signals and abstract sockets stay inside"
+    } else {
+        "; signals to the own process group are filtered"
+    };
     match support.landlock_abi {
-        0 => writeln!(out, "landlock    missing: not in this kernel, or off; mounts alone hold the file rules\n            remedy: Linux 5.13 with `landlock` in the list of security modules"),
+        0 => writeln!(
+            out,
+            "landlock    missing: not in this kernel, or off; mounts alone hold the file rules\n            remedy: Linux 5.13 with `landlock` in the list of security modules"
+        ),
         abi => writeln!(out, "landlock    used: ABI {abi}, errata fixed {:#x}, second layer for files{scopes}", support.landlock_errata),
     }
 }

@@ -53,7 +53,12 @@ impl<'a> Explanation<'a> {
             plan,
             denied_hosts: list(policy.network.deny_rules()),
             allowed_hosts: list(policy.network.allow_rules()),
-            names_not_enforced: policy.inventory.by_name_only.iter().map(|rule| format!("{} {} ({})", rule.key, rule.spelled, rule.origin)).collect(),
+            names_not_enforced: policy
+                .inventory
+                .by_name_only
+                .iter()
+                .map(|rule| format!("{} {} ({})", rule.key, rule.spelled, rule.origin))
+                .collect(),
         }
     }
 }

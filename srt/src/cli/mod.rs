@@ -8,8 +8,8 @@ mod completions;
 mod doctor;
 mod explain;
 mod message;
-mod profiles;
 mod prepare;
+mod profiles;
 mod run;
 
 use std::ffi::OsString;
@@ -28,7 +28,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let result = match action {
         Action::Run(command) => run::run(&options, command),
         Action::Explain { json } => explain::explain(&options, json),
-        Action::Check { access, target } => check::check(&options, access, &target),
+        Action::Check { access, target } => check::check(&options, &access, &target),
         Action::Doctor { json } => doctor::doctor(json),
         Action::Profiles { name } => profiles::profiles(name.as_deref()),
         Action::Completions { shell } => completions::print(shell),

@@ -29,7 +29,8 @@ pub(super) fn decide(options: &Options) -> Result<Decided, Error> {
             message::say(&format!("{} ({})", remark.value, remark.origin));
         }
     }
-    let policy = policy::resolve(&settings, &facts, &HostLookup).map_err(|faults| Faults::new(faults).map_or_else(unexplained, Error::from))?;
+    let policy =
+        policy::resolve(&settings, &facts, &HostLookup).map_err(|faults| Faults::new(faults).map_or_else(unexplained, Error::from))?;
     Ok(Decided { facts, policy })
 }
 

@@ -21,7 +21,8 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     say_gaps(&plan, options);
     let text = command.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let ignore = IgnoreRules::build(&decided.policy.ignore_violations, &text).map_err(|faults| Faults::new(faults).map(Error::from));
-    let sink = EventSink::new(ignore.map_err(|error| error.unwrap_or_else(|| Fault::new("use ignoreViolations", "it was refused").into()))?);
+    let sink =
+        EventSink::new(ignore.map_err(|error| error.unwrap_or_else(|| Fault::new("use ignoreViolations", "it was refused").into()))?);
     let log = options.violations_file.as_deref().map(open_log).transpose()?;
 
     let script = backend::compile(&plan, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;

@@ -23,8 +23,9 @@ pub struct Armed {
 /// A descriptor that must not be passed; a private directory that cannot be made; a write root that has vanished.
 pub fn arm(script: Script) -> Result<Armed, Fault> {
     fds::check(&script.exec.pass_fds)?;
-    let scratch = Scratch::create(&script.private_tmp, script.identity.uid)
-        .map_err(|errno| Fault::new(format!("make the private directory {}", script.private_tmp), crate::fault::errno_text(&errno.into())))?;
+    let scratch = Scratch::create(&script.private_tmp, script.identity.uid).map_err(|errno| {
+        Fault::new(format!("make the private directory {}", script.private_tmp), crate::fault::errno_text(&errno.into()))
+    })?;
     let ruleset = domain::prepare(&script.confinement).map_err(|failure| super::fault(&failure))?;
     let filter = seccomp::compile(script.confinement.filter);
     Ok(Armed { script, scratch, ruleset, filter })

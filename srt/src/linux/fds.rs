@@ -21,7 +21,9 @@ pub(super) fn check(pass_fds: &[RawFd]) -> Result<(), Fault> {
         let borrowed = unsafe { BorrowedFd::borrow_raw(*descriptor) };
         let named = *descriptor > 2;
         match rustix::fs::fstat(borrowed) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => return Err(refuse(*descriptor, "it is a directory")),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                return Err(refuse(*descriptor, "it is a directory"));
+            }
             Ok(_) => {}
             Err(error) if named => return Err(Fault::new(format!("pass descriptor {descriptor}"), error)),
             Err(_) => continue,
@@ -40,7 +42,8 @@ fn refuse(descriptor: RawFd, cause: &str) -> Fault {
 
 /// Closes everything above 2 but `keep`.
 pub(super) fn close_all_but(keep: &[RawFd]) -> Result<(), Errno> {
-    let mut keep: Vec<u32> = keep.iter().filter_map(|descriptor| u32::try_from(*descriptor).ok()).filter(|descriptor| *descriptor > 2).collect();
+    let mut keep: Vec<u32> =
+        keep.iter().filter_map(|descriptor| u32::try_from(*descriptor).ok()).filter(|descriptor| *descriptor > 2).collect();
     keep.sort_unstable();
     close_gaps(&keep)
 }

@@ -10,9 +10,9 @@ use std::os::fd::AsFd as _;
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::process::{Pid, WaitOptions};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions};
 
 use super::arm::Armed;
 use super::channel::{Channel, Report};
@@ -24,7 +24,9 @@ use super::{caps, fds, landlock, mounts, network, seccomp};
 /// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
 pub(super) fn run(armed: Armed, channel: &Channel, original_mask: &SigSet) -> ! {
     let report = match set_up(armed, channel, original_mask) {
-        Ok(Started::Running(command)) => serve(command, channel).unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno))),
+        Ok(Started::Running(command)) => {
+            serve(command, channel).unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno)))
+        }
         Ok(Started::NotExecuted(errno)) => Report::NotExecuted(errno.raw_os_error()),
         Err(failure) => failed(&failure),
     };

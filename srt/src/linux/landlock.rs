@@ -11,8 +11,8 @@
 use std::os::fd::OwnedFd;
 
 use landlock::{
-    AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _,
-    RulesetError, RulesetStatus, Scope,
+    AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated,
+    RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;

@@ -81,7 +81,13 @@ impl MountApi {
     }
 
     /// Mounts a new file system onto `target`; returns its root.
-    pub(super) fn create(self, kind: &CStr, options: &[(&CStr, &CStr)], target: BorrowedFd<'_>, restrictions: Restrictions) -> Result<OwnedFd, Errno> {
+    pub(super) fn create(
+        self,
+        kind: &CStr,
+        options: &[(&CStr, &CStr)],
+        target: BorrowedFd<'_>,
+        restrictions: Restrictions,
+    ) -> Result<OwnedFd, Errno> {
         match self {
             MountApi::New => {
                 let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -115,7 +121,8 @@ impl MountApi {
 }
 
 fn clone_tree(source: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH | OpenTreeFlags::AT_RECURSIVE;
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH | OpenTreeFlags::AT_RECURSIVE;
     rustix::mount::open_tree(source, c"", flags)
 }
 
@@ -150,7 +157,8 @@ fn restrict_recursively(root: BorrowedFd<'_>, restrictions: Restrictions) -> Res
         let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let [_, _, _, _, point, options, ..] = fields.as_slice() else { continue };
         let point = unescape(point);
-        let within = point == top.to_bytes() || point.strip_prefix(top.to_bytes()).is_some_and(|rest| rest.starts_with(b"/") || top.to_bytes() == b"/");
+        let within = point == top.to_bytes()
+            || point.strip_prefix(top.to_bytes()).is_some_and(|rest| rest.starts_with(b"/") || top.to_bytes() == b"/");
         if within {
             let point = CString::new(point).map_err(|_| Errno::INVAL)?;
             // Flags that the mount has already are locked in a user namespace: leaving one out would be refused.

@@ -34,7 +34,8 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
 /// Knobs of the whole kernel. Root owns them, and needs no capability to turn them.
 const KERNEL_KNOBS: &[&str] = &["sys", "sysrq-trigger", "irq", "bus", "fs"];
 /// What the kernel's memory looks like, and other people's keys.
-const KERNEL_SECRETS: &[&str] = &["kcore", "kmsg", "kallsyms", "keys", "key-users", "kpagecount", "kpageflags", "timer_list", "sched_debug", "acpi", "scsi"];
+const KERNEL_SECRETS: &[&str] =
+    &["kcore", "kmsg", "kallsyms", "keys", "key-users", "kpagecount", "kpageflags", "timer_list", "sched_debug", "acpi", "scsi"];
 /// Kernel file systems with switches and secrets for root.
 const SYSTEM_SECRETS: &[&str] = &["kernel/debug", "kernel/tracing", "firmware"];
 
@@ -205,7 +206,13 @@ impl Builder {
         for (name, text) in DEVICE_LINKS {
             rustix::fs::symlinkat(*text, &dev, *name).step_named("make /dev link", name)?;
         }
-        self.mount_in_dev(dev.as_fd(), "pts", c"devpts", &[(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620")], Restrictions::DEVICE)?;
+        self.mount_in_dev(
+            dev.as_fd(),
+            "pts",
+            c"devpts",
+            &[(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620")],
+            Restrictions::DEVICE,
+        )?;
         self.mount_in_dev(dev.as_fd(), "shm", c"tmpfs", &[(c"mode", c"1777")], Restrictions::WRITABLE)?;
         self.api.seal(dev.as_fd(), Restrictions::DEVICE).step("seal /dev")
     }
@@ -217,7 +224,14 @@ impl Builder {
         Ok(())
     }
 
-    fn mount_in_dev(&self, dev: BorrowedFd<'_>, name: &str, kind: &CStr, options: &[(&CStr, &CStr)], restrictions: Restrictions) -> Result<(), Failure> {
+    fn mount_in_dev(
+        &self,
+        dev: BorrowedFd<'_>,
+        name: &str,
+        kind: &CStr,
+        options: &[(&CStr, &CStr)],
+        restrictions: Restrictions,
+    ) -> Result<(), Failure> {
         rustix::fs::mkdirat(dev, name, Mode::from_raw_mode(0o755)).step_named("make /dev/", name)?;
         let target = open_below(dev, Path::new(name)).step_named("open /dev/", name)?;
         self.api.create(kind, options, target.as_fd(), restrictions).step_named("mount /dev/", name)?;

@@ -17,7 +17,11 @@ pub fn probe() -> Support {
         user_namespaces: user_namespaces(),
         landlock_abi: landlock_abi(),
         landlock_errata: landlock::Erratum::current().bits(),
-        seccomp: if Path::new("/proc/sys/kernel/seccomp").exists() { Answer::Yes } else { Answer::Unknown("/proc/sys/kernel/seccomp is missing".to_owned()) },
+        seccomp: if Path::new("/proc/sys/kernel/seccomp").exists() {
+            Answer::Yes
+        } else {
+            Answer::Unknown("/proc/sys/kernel/seccomp is missing".to_owned())
+        },
         new_mount_api: has_mount_setattr(),
     }
 }
@@ -66,10 +70,7 @@ fn user_namespaces() -> Answer {
     if Path::new("/proc/self/ns/user").exists() {
         Answer::Yes
     } else {
-        Answer::No(Refusal {
-            cause: "this kernel has no user namespaces".to_owned(),
-            remedy: "a kernel with CONFIG_USER_NS".to_owned(),
-        })
+        Answer::No(Refusal { cause: "this kernel has no user namespaces".to_owned(), remedy: "a kernel with CONFIG_USER_NS".to_owned() })
     }
 }
 
@@ -82,7 +83,9 @@ pub(super) fn explain_refusal(errno: Errno) -> Fault {
     let fault = Fault::new("make the namespaces of the sandbox", crate::fault::errno_text(&errno.into()));
     match errno {
         Errno::PERM => fault.hint("a container's filter or a security module refuses user namespaces; `srt doctor` lists what is missing"),
-        Errno::NOSPC | Errno::USERS => fault.hint("too many namespaces, or too deeply nested: see user.max_user_namespaces and its relatives"),
+        Errno::NOSPC | Errno::USERS => {
+            fault.hint("too many namespaces, or too deeply nested: see user.max_user_namespaces and its relatives")
+        }
         Errno::NOSYS => fault.hint("a filter hides clone3(2), or the kernel is older than 5.3"),
         Errno::INVAL => fault.hint("this kernel lacks one of the namespaces: user, mount, pid, network, ipc, uts, cgroup"),
         _ => fault,

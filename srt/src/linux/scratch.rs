@@ -163,7 +163,9 @@ fn entries(directory: BorrowedFd<'_>) -> Result<Vec<(std::ffi::CString, FileType
         let entry = entry?;
         if ![b".".as_slice(), b".."].contains(&entry.file_name().to_bytes()) {
             let kind = match entry.file_type() {
-                FileType::Unknown => FileType::from_raw_mode(rustix::fs::statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?.st_mode),
+                FileType::Unknown => {
+                    FileType::from_raw_mode(rustix::fs::statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?.st_mode)
+                }
                 kind => kind,
             };
             found.push((entry.file_name().to_owned(), kind));

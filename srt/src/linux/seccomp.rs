@@ -129,7 +129,10 @@ fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
         // Typing into the terminal we share with the caller.
         (libc::SYS_ioctl, Action::RefuseIf(&[Test::OneOf { argument: 1, mask: u32::MAX, values: &[TIOCSTI, TIOCLINUX] }])),
         (libc::SYS_socket, Action::RefuseIf(if spec.unix_sockets { SOCKET } else { SOCKET_WITHOUT_UNIX })),
-        (libc::SYS_socketpair, Action::RefuseIf(if spec.unix_sockets { &[Test::NoneOf { argument: 0, values: &[UNIX] }] } else { SOCKETPAIR_WITHOUT_UNIX })),
+        (
+            libc::SYS_socketpair,
+            Action::RefuseIf(if spec.unix_sockets { &[Test::NoneOf { argument: 0, values: &[UNIX] }] } else { SOCKETPAIR_WITHOUT_UNIX }),
+        ),
     ];
     if spec.refuse_group_kill {
         rows.push((libc::SYS_kill, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[0] }])));

@@ -68,7 +68,7 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
             drop(ours);
             init::run(armed, &theirs, &original_mask)
         }
-        Ok(Forked::Parent(_, init)) => Ok(Running { channel: ours, init, program: armed.script.exec.program.clone(), scratch: armed.scratch }),
+        Ok(Forked::Parent(init)) => Ok(Running { channel: ours, init, program: armed.script.exec.program.clone(), scratch: armed.scratch }),
         Err(errno) => Err(super::probe::explain_refusal(errno)),
     }
 }
@@ -76,7 +76,11 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
 /// A fork of a process with threads leaves locks held for ever in the child.
 fn require_one_thread() -> Result<(), Fault> {
     let threads = std::fs::read_dir("/proc/self/task").map_err(|error| Fault::new("count threads", error))?.count();
-    if threads == 1 { Ok(()) } else { Err(Fault::new("start the sandbox", format_args!("the process has {threads} threads and must have one"))) }
+    if threads == 1 {
+        Ok(())
+    } else {
+        Err(Fault::new("start the sandbox", format_args!("the process has {threads} threads and must have one")))
+    }
 }
 
 fn block_signals() -> Result<SigSet, Fault> {
@@ -97,7 +101,7 @@ pub(super) fn trial() -> Result<(), Errno> {
     // SAFETY: the child makes one system call. Other threads, if any, can hold no lock that _exit needs.
     match unsafe { fork_into(NAMESPACES as u64) }? {
         Forked::Child => super::sys::exit_now(0),
-        Forked::Parent(_, child) => {
+        Forked::Parent(child) => {
             let id = rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&child));
             rustix::process::waitid(id, rustix::process::WaitIdOptions::EXITED)?;
             Ok(())

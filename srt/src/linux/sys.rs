@@ -15,8 +15,8 @@ fn last_error() -> Errno {
 pub(super) enum Forked {
     /// In the new process.
     Child,
-    /// In the old one: the child's id, and a descriptor for it.
-    Parent(libc::pid_t, OwnedFd),
+    /// In the old one: a descriptor for the child (pidfd_open(2)).
+    Parent(OwnedFd),
 }
 
 /// clone3(2) without a new stack: like fork(2), with namespace `flags`. The child dies when the calling thread does not matter: see `set_parent_death_signal`.
@@ -38,7 +38,7 @@ pub(super) unsafe fn fork_into(flags: u64) -> Result<Forked, Errno> {
     match result {
         0 => Ok(Forked::Child),
         // SAFETY: the kernel has just made this descriptor for us.
-        pid if pid > 0 => Ok(Forked::Parent(pid as libc::pid_t, unsafe { OwnedFd::from_raw_fd(pidfd) })),
+        pid if pid > 0 => Ok(Forked::Parent(unsafe { OwnedFd::from_raw_fd(pidfd) })),
         _ => Err(last_error()),
     }
 }
@@ -76,7 +76,8 @@ pub(super) fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, attributes: 
 /// Is mount_setattr(2) there? Asked with a descriptor that cannot exist.
 pub(super) fn has_mount_setattr() -> bool {
     // SAFETY: all pointers are null or valid for the size given; the call fails before it would use them.
-    let result = unsafe { libc::syscall(libc::SYS_mount_setattr, -1, c"".as_ptr(), libc::AT_EMPTY_PATH, std::ptr::null::<libc::mount_attr>(), 0) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_mount_setattr, -1, c"".as_ptr(), libc::AT_EMPTY_PATH, std::ptr::null::<libc::mount_attr>(), 0) };
     result != 0 && last_error() != Errno::NOSYS
 }
 
@@ -137,7 +138,10 @@ pub(super) fn exit_now(status: i32) -> ! {
 ///
 /// # Errors
 /// As clone(2).
-pub(super) fn vfork_exec(program: &Program<'_>, mut prepare: impl FnMut() -> Result<(), Errno>) -> Result<(libc::pid_t, Option<Errno>), Errno> {
+pub(super) fn vfork_exec(
+    program: &Program<'_>,
+    mut prepare: impl FnMut() -> Result<(), Errno>,
+) -> Result<(libc::pid_t, Option<Errno>), Errno> {
     /// Enough for a few system calls, and one page of guard is not needed: nothing here recurses.
     const STACK: usize = 64 * 1024;
     let mut stack = vec![0u8; STACK];
@@ -151,7 +155,8 @@ pub(super) fn vfork_exec(program: &Program<'_>, mut prepare: impl FnMut() -> Res
     });
     let flags = nix::sched::CloneFlags::CLONE_VM | nix::sched::CloneFlags::CLONE_VFORK;
     // SAFETY: the child runs on its own stack, which outlives it because of CLONE_VFORK; it makes system calls only, and leaves by execve or _exit.
-    let pid = unsafe { nix::sched::clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }.map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+    let pid = unsafe { nix::sched::clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }
+        .map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
     Ok((pid.as_raw(), outcome))
 }
 
@@ -165,7 +170,11 @@ pub(super) struct Program<'a> {
 }
 
 impl<'a> Program<'a> {
-    pub(super) fn new(candidates: &'a [std::ffi::CString], arguments: &'a [std::ffi::CString], environment: &'a [std::ffi::CString]) -> Self {
+    pub(super) fn new(
+        candidates: &'a [std::ffi::CString],
+        arguments: &'a [std::ffi::CString],
+        environment: &'a [std::ffi::CString],
+    ) -> Self {
         let pointers = |texts: &[std::ffi::CString]| texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
         let arguments = pointers(arguments);
         let mut script_arguments = vec![c"/bin/sh".as_ptr(), std::ptr::null()];

@@ -23,7 +23,8 @@ fn pairs<S: serde::Serializer>(pairs: &[(&'static str, OsString)], serializer: S
 }
 
 /// Programs read the proxy from the environment; upper and lower case are both in use.
-const HTTP_VARIABLES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy", "GRPC_PROXY", "grpc_proxy"];
+const HTTP_VARIABLES: &[&str] =
+    &["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy", "GRPC_PROXY", "grpc_proxy"];
 
 pub(super) fn plan(policy: &Policy, port: u16) -> Environment {
     let tmp = policy.private_tmp.as_path().as_os_str();

@@ -123,7 +123,14 @@ pub(super) fn plan(policy: &FsPolicy, inventory: &Inventory, private_tmp: &AbsPa
 }
 
 /// What must be done at `path` where the tree around it is in state `before` (`None` for `/`) and the policy wants `now`.
-fn action(policy: &FsPolicy, inventory: &Inventory, path: &AbsPath, point: &Point, before: Option<State>, now: State) -> Option<FileAction> {
+fn action(
+    policy: &FsPolicy,
+    inventory: &Inventory,
+    path: &AbsPath,
+    point: &Point,
+    before: Option<State>,
+    now: State,
+) -> Option<FileAction> {
     // Nothing can be mounted upon a link; a link is a name, not an object.
     if point.kind == FileKind::Symlink {
         return None;

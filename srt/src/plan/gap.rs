@@ -89,13 +89,16 @@ fn host_gap(name: &'static str, loss: String, remedy: String) -> Gap {
 
 /// Rules that need names judged at the time of the call; the mounts of this version hold objects only.
 fn policy_gaps(policy: &Policy) -> Vec<Gap> {
-    let names = policy.inventory.by_name_only.iter().filter(|rule| !matches!(rule.origin, Origin::BuiltIn(_) | Origin::Profile { .. })).map(|rule| Gap {
-        name: "name-rules",
-        loss: format!("{} {:?} is not an existing path, and rules on names are not enforced yet", rule.key, rule.spelled),
-        remedy: "make the path first, or name what exists".to_owned(),
-        acceptable: true,
-        origin: Some(rule.origin.clone()),
-    });
+    let names =
+        policy.inventory.by_name_only.iter().filter(|rule| !matches!(rule.origin, Origin::BuiltIn(_) | Origin::Profile { .. })).map(
+            |rule| Gap {
+                name: "name-rules",
+                loss: format!("{} {:?} is not an existing path, and rules on names are not enforced yet", rule.key, rule.spelled),
+                remedy: "make the path first, or name what exists".to_owned(),
+                acceptable: true,
+                origin: Some(rule.origin.clone()),
+            },
+        );
     let sockets = policy.network.allow_unix_sockets.iter().filter(|_| !policy.network.allow_all_unix_sockets).map(|entry| Gap {
         name: "unix-socket-paths",
         loss: format!("network.allowUnixSockets {:?} cannot be opened alone yet: every UNIX socket stays closed", entry.value.text),

@@ -117,7 +117,8 @@ fn expand_variables(text: &str, facts: &Facts) -> Result<OsString, EntryError> {
         out.push(before);
         let (inside, tail) = after.split_once('}').ok_or(EntryError::BadVariable)?;
         let (name, default) = inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
-        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        {
             return Err(EntryError::BadVariable);
         }
         match (facts.var(name), default) {

@@ -144,14 +144,18 @@ impl Rules<'_> {
         for (index, below) in DEFAULT_HOME_WRITES.iter().enumerate() {
             let path = AbsPath::resolve(&home, below.as_ref());
             if self.lookup.real_path(&path).is_ok_and(|found| found.kind.is_some() && found.path == path) {
-                let rule = self.rule(List { id: "fs.default-write-path", ..ALLOW_WRITE }, index, below, &Origin::BuiltIn("default write path"));
+                let rule =
+                    self.rule(List { id: "fs.default-write-path", ..ALLOW_WRITE }, index, below, &Origin::BuiltIn("default write path"));
                 self.rules.push(FsRule { matcher: Matcher::Path(path), ..rule });
             }
         }
     }
 
     fn add_entry(&mut self, list: List, index: usize, entry: &Located<PathEntry>) {
-        match Entry::expand(&entry.value, self.facts).map_err(EntryFault::Entry).and_then(|expanded| self.rules_of(list, index, entry, &expanded)) {
+        match Entry::expand(&entry.value, self.facts)
+            .map_err(EntryFault::Entry)
+            .and_then(|expanded| self.rules_of(list, index, entry, &expanded))
+        {
             Ok(rules) => self.rules.extend(rules),
             Err(error) => self.faults.push(error.into_fault(list.key, entry)),
         }
@@ -208,7 +212,11 @@ impl Rules<'_> {
     fn finish(mut self, disabled: bool, depth: u8) -> Result<(FsPolicy, Inventory), Vec<Fault>> {
         if disabled {
             let private: Vec<FsRule> = self.rules.drain(..).filter(|rule| rule.absolute).collect();
-            return if self.faults.is_empty() { Ok((FsPolicy::new(private.is_empty(), private), self.inventory)) } else { Err(self.faults) };
+            return if self.faults.is_empty() {
+                Ok((FsPolicy::new(private.is_empty(), private), self.inventory))
+            } else {
+                Err(self.faults)
+            };
         }
         self.expand_globs();
         if !self.faults.is_empty() {
@@ -256,7 +264,11 @@ fn name_rules(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<NameRule> {
                 (FsEffect::AllowWrite, Matcher::Path(path)) if missing(path) && !inside_another(policy, path) => "allowWrite",
                 (FsEffect::AllowWrite, Matcher::Glob(_)) => "allowWrite",
                 (FsEffect::DenyWrite, Matcher::Path(path)) if inside_a_root(path) && missing(path) => "denyWrite",
-                (FsEffect::DenyWrite, Matcher::Path(_)) if rule.lexical.as_ref().is_some_and(|link| inside_a_root(link) && is_link(link)) => "denyWrite",
+                (FsEffect::DenyWrite, Matcher::Path(_))
+                    if rule.lexical.as_ref().is_some_and(|link| inside_a_root(link) && is_link(link)) =>
+                {
+                    "denyWrite"
+                }
                 (FsEffect::DenyWrite, Matcher::Glob(glob)) if touches_a_root(&glob.literal_base()) => "denyWrite",
                 _ => return None,
             };
@@ -271,7 +283,8 @@ fn inside_another(policy: &FsPolicy, path: &AbsPath) -> bool {
 }
 
 /// Names below `/dev` that every run has.
-const DEVICE_NAMES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty", "stdin", "stdout", "stderr", "fd", "pts", "ptmx", "shm", "console"];
+const DEVICE_NAMES: &[&str] =
+    &["null", "zero", "full", "random", "urandom", "tty", "stdin", "stdout", "stderr", "fd", "pts", "ptmx", "shm", "console"];
 
 /// `/dev` and `/proc` are made new for each run: an entry on them would be without effect, so it is refused unless it asks for what is there anyway.
 fn check_private_area(list: List, path: &AbsPath) -> Result<(), EntryFault> {
@@ -300,7 +313,9 @@ impl EntryFault {
         let fault = match self {
             EntryFault::Entry(error) => Fault::new(action, error),
             EntryFault::Lookup(error) => Fault::new(action, crate::fault::errno_text(&error)),
-            EntryFault::PrivateArea(area) => Fault::new(action, format_args!("/{area} is made new for each run, with nothing of the host's in it")),
+            EntryFault::PrivateArea(area) => {
+                Fault::new(action, format_args!("/{area} is made new for each run, with nothing of the host's in it"))
+            }
         };
         fault.from_origin(&entry.origin)
     }

@@ -62,7 +62,9 @@ fn is_protected(policy: &FsPolicy, path: &AbsPath) -> bool {
 
 /// A cheap look at the name alone: most names are not in the table, and a write root may hold very many.
 fn may_be_protected(name: &OsStr) -> bool {
-    let is_last = |row: &super::protected::ProtectedName| row.components.last().is_some_and(|last| name.as_bytes().eq_ignore_ascii_case(last.as_bytes()));
+    let is_last = |row: &super::protected::ProtectedName| {
+        row.components.last().is_some_and(|last| name.as_bytes().eq_ignore_ascii_case(last.as_bytes()))
+    };
     PROTECTED_NAMES.iter().any(is_last)
 }
 

@@ -68,7 +68,8 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
 
 async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Result<End, Fault> {
     running.channel.set_nonblocking().map_err(|errno| fault("listen to init", errno))?;
-    let channel = AsyncFd::with_interest(running.channel.as_fd(), Interest::READABLE).map_err(|error| io_fault("listen to init", &error))?;
+    let channel =
+        AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE).map_err(|error| io_fault("listen to init", &error))?;
     let signals = Signals::watch()?;
     let mut context = Some((network, sink));
     loop {

@@ -3,7 +3,6 @@
 //! The command is in our process group: what the terminal sends (Ctrl-C) it has got already. What somebody sent to us by kill(2) is passed on. The two differ in
 //! the sender that signalfd(2) reports.
 
-
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tokio::io::Interest;
@@ -26,8 +25,9 @@ impl Signals {
     pub(super) fn watch() -> Result<Self, Fault> {
         let watched: SigSet = WATCHED.iter().copied().filter(|signal| !is_ignored(*signal)).collect();
         let fault = |error: std::io::Error| Fault::new("read signals", crate::fault::errno_text(&error));
-        let descriptor = SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(|errno| fault(errno.into()))?;
-        Ok(Signals(AsyncFd::with_interest(descriptor, Interest::READABLE).map_err(fault)?))
+        let descriptor =
+            SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(|errno| fault(errno.into()))?;
+        Ok(Signals(AsyncFd::register_with_interest(descriptor, Interest::READABLE).map_err(fault)?))
     }
 
     /// The next signal.
@@ -62,7 +62,7 @@ fn is_ignored(signal: Signal) -> bool {
     unsafe {
         match nix::sys::signal::sigaction(signal, &probe) {
             Ok(before) => {
-                let ignored = before.handler() == SigHandler::SigIgn;
+                let ignored = matches!(before.handler(), SigHandler::SigIgn);
                 let _ = nix::sys::signal::sigaction(signal, &before);
                 ignored
             }
@@ -75,4 +75,3 @@ fn is_ignored(signal: Signal) -> bool {
 pub(super) fn stop_self() {
     let _ = nix::sys::signal::raise(Signal::SIGSTOP);
 }
-
