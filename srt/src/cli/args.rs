@@ -226,7 +226,7 @@ fn options(matches: &ArgMatches) -> Result<Options, Stop> {
 }
 
 /// The grammar.
-pub fn command() -> Command {
+pub(super) fn command() -> Command {
     let top = Command::new("srt")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs any command in a sandbox made from kernel primitives")

@@ -162,7 +162,7 @@ compile_error!("the argument offsets are those of a little-endian machine");
 const X32: u32 = 0x4000_0000;
 
 /// Builds the program.
-pub fn compile(spec: FilterSpec) -> Vec<sock_filter> {
+pub(super) fn compile(spec: FilterSpec) -> Vec<sock_filter> {
     let mut rows = table(spec);
     rows.sort_unstable_by_key(|(number, _)| *number);
     let mut program = vec![

@@ -50,7 +50,7 @@ impl fmt::Display for Gaps {
 }
 
 /// Every name that `acceptGaps` takes.
-pub const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths"];
+pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths"];
 
 /// Compares what the policy wants with what the host has. The gaps that remain accepted are returned, so that they can be said.
 ///

@@ -14,7 +14,7 @@ use crate::settings::PathEntry;
 
 /// An entry with variables, `~` and the working directory put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(super) struct Entry {
     /// The entry as one path, every character meant as it is.
     pub path: AbsPath,
     /// The entry as a pattern, where it has glob characters.
@@ -23,7 +23,7 @@ pub struct Entry {
 
 /// A pattern below a directory: the directory is plain text, whatever characters it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
+pub(super) struct Pattern {
     base: AbsPath,
     below: String,
 }
@@ -33,14 +33,14 @@ impl Pattern {
     ///
     /// # Errors
     /// The directory cannot be resolved.
-    pub fn compile(&self, lookup: &dyn PathLookup) -> io::Result<Glob> {
+    pub(super) fn compile(&self, lookup: &dyn PathLookup) -> io::Result<Glob> {
         Ok(Glob::below(&lookup.real_path(&self.base)?.path, &self.below))
     }
 }
 
 /// Why an entry means nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryError {
+pub(super) enum EntryError {
     /// `~` without a home directory.
     NoHome,
     /// `${NAME}` is not set and has no default.
@@ -67,7 +67,7 @@ impl Entry {
     ///
     /// # Errors
     /// See [`EntryError`].
-    pub fn expand(entry: &PathEntry, facts: &Facts) -> Result<Entry, EntryError> {
+    pub(super) fn expand(entry: &PathEntry, facts: &Facts) -> Result<Entry, EntryError> {
         let expanded = if entry.literal { OsString::from(&entry.text) } else { expand_variables(&entry.text, facts)? };
         let (start, rest) = anchor(&expanded, facts)?;
         if expanded.as_bytes().contains(&0) {

@@ -18,7 +18,7 @@ const MAX_ENTRIES: usize = 2_000_000;
 ///
 /// # Errors
 /// More than two million entries below the fixed part of the pattern.
-pub fn expand(glob: &Glob, effect: FsEffect, lookup: &dyn PathLookup) -> io::Result<Vec<AbsPath>> {
+pub(super) fn expand(glob: &Glob, effect: FsEffect, lookup: &dyn PathLookup) -> io::Result<Vec<AbsPath>> {
     let base = glob.literal_base();
     let mut walk = Walk { glob, effect, lookup, seen: BTreeSet::new(), entries: 0, found: Vec::new() };
     let mut open = vec![(base.clone(), base)];

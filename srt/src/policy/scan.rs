@@ -12,7 +12,7 @@ use super::protected::PROTECTED_NAMES;
 use super::{AbsPath, Origin, RuleId};
 
 /// Every existing object that a rule names, protected names found below write roots, and the directories between them that must not move.
-pub fn points(policy: &FsPolicy, lookup: &dyn PathLookup, depth: u8) -> BTreeMap<AbsPath, Point> {
+pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, depth: u8) -> BTreeMap<AbsPath, Point> {
     let mut points = BTreeMap::from([(AbsPath::root(), Point { kind: FileKind::Directory, pinned: false })]);
     for rule in policy.rules() {
         let Some(path) = rule.path().filter(|path| !in_private_area(path)) else { continue };
@@ -87,7 +87,7 @@ fn pin_ancestors(policy: &FsPolicy, points: &mut BTreeMap<AbsPath, Point>) {
 }
 
 /// Lists the hidden directories that hold something visible: their other entries are hidden one by one.
-pub fn listings(policy: &FsPolicy, points: &BTreeMap<AbsPath, Point>, lookup: &dyn PathLookup) -> BTreeMap<AbsPath, Vec<Entry>> {
+pub(super) fn listings(policy: &FsPolicy, points: &BTreeMap<AbsPath, Point>, lookup: &dyn PathLookup) -> BTreeMap<AbsPath, Vec<Entry>> {
     let readable = |path: &AbsPath| policy.decide(path, Access::Read).allowed;
     let mut listings = BTreeMap::new();
     for visible in points.keys().filter(|path| readable(path)) {
@@ -122,7 +122,7 @@ fn named_by_allow_read(policy: &FsPolicy, link: &AbsPath) -> bool {
 }
 
 /// A `.git` *file* (worktree, submodule) names a directory elsewhere, whose hooks and configuration need the same protection, as does the file.
-pub fn git_directories(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<FsRule> {
+pub(super) fn git_directories(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<FsRule> {
     let roots = policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter_map(FsRule::path);
     let mut rules = Vec::new();
     for file in roots.filter(|root| !in_private_area(root)).map(|root| root.join(".git")) {

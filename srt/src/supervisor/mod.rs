@@ -68,8 +68,9 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
 
 async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Result<End, Fault> {
     running.channel.set_nonblocking().map_err(|errno| fault("listen to init", errno))?;
-    let channel =
-        AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE).map_err(|error| io_fault("listen to init", &error))?;
+    // SAFETY: the descriptor is borrowed from `running`, which outlives this and keeps it open.
+    let channel = unsafe { AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE) };
+    let channel = channel.map_err(|error| io_fault("listen to init", &error.into()))?;
     let signals = Signals::watch()?;
     let mut context = Some((network, sink));
     loop {

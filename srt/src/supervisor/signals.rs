@@ -27,7 +27,9 @@ impl Signals {
         let fault = |error: std::io::Error| Fault::new("read signals", crate::fault::errno_text(&error));
         let descriptor =
             SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(|errno| fault(errno.into()))?;
-        Ok(Signals(AsyncFd::register_with_interest(descriptor, Interest::READABLE).map_err(|error| fault(error.into()))?))
+        // SAFETY: the SignalFd owns its descriptor and always names the same one.
+        let registered = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) };
+        Ok(Signals(registered.map_err(|error| fault(error.into()))?))
     }
 
     /// The next signal.
