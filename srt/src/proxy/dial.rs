@@ -4,10 +4,10 @@
 //! connection no second lookup happens, so a name cannot change its mind.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 
-use tokio::net::lookup_host;
+use tokio::task::spawn_blocking;
 
 use super::stream::Stream;
 use super::{ProxyContext, happy_eyeballs};
@@ -71,12 +71,19 @@ async fn connect(addresses: Vec<IpAddr>, port: u16) -> Result<Stream, DialError>
     Ok(Stream::tcp(stream)?)
 }
 
-/// Lookups are few at once: getaddrinfo(3) blocks a thread each, and the sandbox chooses how many names it asks for.
+/// Lookups are few at once: getaddrinfo(3) blocks a thread each, and the sandbox chooses how many names it asks for. The permit goes with
+/// the thread, which may outlast the time that the client is given.
 async fn lookup(context: &ProxyContext, name: &HostName, port: u16) -> Result<Vec<IpAddr>, DialError> {
-    let _permit = context.lookups.acquire().await.map_err(|_closed| DialError::Unresolved)?;
-    let found = lookup_host((name.as_str(), port)).await.map_err(|_failure| DialError::Unresolved)?;
-    let addresses: Vec<_> = found.map(|address| address.ip()).collect();
-    if addresses.is_empty() { Err(DialError::Unresolved) } else { Ok(addresses) }
+    let permit = context.lookups.clone().acquire_owned().await.map_err(|_closed| DialError::Unresolved)?;
+    let name = name.clone();
+    let resolve = move || {
+        let _permit = permit;
+        (name.as_str(), port).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
+    };
+    match spawn_blocking(resolve).await {
+        Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
+        _ => Err(DialError::Unresolved),
+    }
 }
 
 /// The addresses that may be dialled; an error where none is left.

@@ -29,9 +29,6 @@ pub(super) const INTERFACES: Duration = Duration::from_secs(5);
 /// Header block of a request or an answer, with its first line. The common limit of servers is 8 to 64 KiB.
 pub(super) const HEADER_BLOCK: usize = 64 * 1024;
 
-/// Fields in a header block.
-pub(super) const HEADER_FIELDS: usize = 128;
-
 /// Bytes held per direction of a tunnel while its reader is slow.
 pub(super) const CHUNK: usize = 64 * 1024;
 
