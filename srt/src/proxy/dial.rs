@@ -99,3 +99,42 @@ fn judged(context: &ProxyContext, target: &Target, addresses: &[IpAddr]) -> Resu
         _ => Ok(passed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testing::net_policy;
+    use crate::violation::EventSink;
+
+    fn dialled(host: &str, addresses: &[&str]) -> Result<Vec<IpAddr>, String> {
+        let context = ProxyContext::new(net_policy(&["*.example.com", "127.0.0.1:9"], &[]), EventSink::default());
+        let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        judged(&context, &Target::parse(host).unwrap(), &addresses).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_addresses_that_pass_are_dialled() {
+        let passed = dialled("a.example.com:443", &["127.0.0.1", "192.0.2.1", "::1", "64:ff9b::a9fe:a9fe"]).unwrap();
+        assert_eq!(passed, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+    }
+
+    #[test]
+    fn where_none_passes_the_first_class_is_the_reason() {
+        let refused = |address: &str| dialled("a.example.com:443", &[address, "0.0.0.0"]);
+        assert_eq!(refused("::ffff:127.0.0.1"), Err("resolved to a loopback address".into()));
+        assert_eq!(refused("169.254.169.254"), Err("resolved to a link-local address".into()));
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_refused_by_asking_the_kernel() {
+        for own in super::super::interfaces::own_addresses().unwrap() {
+            assert!(dialled("a.example.com:443", &[&own.to_string()]).is_err(), "{own}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_literal_is_an_exemption_on_its_port_only() {
+        assert!(dialled("a.example.com:9", &["127.0.0.1"]).is_ok());
+        assert!(dialled("a.example.com:10", &["127.0.0.1"]).is_err());
+    }
+}

@@ -1,6 +1,6 @@
 //! One direction of a tunnel.
 //!
-//! A read is followed by its write before the next read, so what is held for a slow reader never exceeds one chunk. Reading uses one
+//! A read is followed by its write before the next read, so what is held for a slow reader never exceeds one chunk, or one pipe. Reading uses one
 //! buffer for all tunnels of the thread; only what a slow reader left over is copied out, so idle tunnels hold no memory.
 
 use std::cell::{Cell, RefCell};

@@ -50,8 +50,8 @@ impl PipePool {
         }
         if shelf.empty.is_empty() && shelf.made < PIPES {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
-            // A smaller pipe also works; the size is a bound on what a slow reader makes us hold.
-            let _ = fcntl_setpipe_size(&write, limits::CHUNK);
+            // Past the user's limit of pipe pages the kernel refuses, and through a pipe of 64 KiB splicing is slower than copying.
+            fcntl_setpipe_size(&write, limits::PIPE).ok()?;
             shelf.empty.push(Pipe { read, write });
             shelf.made += 1;
         }
@@ -99,7 +99,7 @@ impl Lease<'_> {
         let Some(pipe) = &self.pipe else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        from.try_io(Interest::READABLE, || move_some(from, &pipe.write, limits::CHUNK))
+        from.try_io(Interest::READABLE, || move_some(from, &pipe.write, limits::PIPE))
     }
 
     async fn drain(&mut self, to: &Stream) -> io::Result<()> {
