@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
@@ -17,7 +18,7 @@ use crate::violation::EventSink;
 pub struct ProxyContext {
     pub(super) policy: NetPolicy,
     pub(super) events: EventSink,
-    pub(super) lookups: Semaphore,
+    pub(super) lookups: Arc<Semaphore>,
     own: RefCell<Option<(Instant, Rc<[IpAddr]>)>>,
     #[cfg(target_os = "linux")]
     pub(super) pipes: super::splice::PipePool,
@@ -29,7 +30,7 @@ impl ProxyContext {
         ProxyContext {
             policy,
             events,
-            lookups: Semaphore::new(limits::LOOKUPS),
+            lookups: Arc::new(Semaphore::new(limits::LOOKUPS)),
             own: RefCell::new(None),
             #[cfg(target_os = "linux")]
             pipes: super::splice::PipePool::default(),

@@ -4,10 +4,10 @@
 //! connection no second lookup happens, so a name cannot change its mind.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 
-use tokio::net::lookup_host;
+use tokio::task::spawn_blocking;
 
 use super::stream::Stream;
 use super::{ProxyContext, happy_eyeballs};
@@ -71,12 +71,19 @@ async fn connect(addresses: Vec<IpAddr>, port: u16) -> Result<Stream, DialError>
     Ok(Stream::tcp(stream)?)
 }
 
-/// Lookups are few at once: getaddrinfo(3) blocks a thread each, and the sandbox chooses how many names it asks for.
+/// Lookups are few at once: getaddrinfo(3) blocks a thread each, and the sandbox chooses how many names it asks for. The permit goes with
+/// the thread, which may outlast the time that the client is given.
 async fn lookup(context: &ProxyContext, name: &HostName, port: u16) -> Result<Vec<IpAddr>, DialError> {
-    let _permit = context.lookups.acquire().await.map_err(|_closed| DialError::Unresolved)?;
-    let found = lookup_host((name.as_str(), port)).await.map_err(|_failure| DialError::Unresolved)?;
-    let addresses: Vec<_> = found.map(|address| address.ip()).collect();
-    if addresses.is_empty() { Err(DialError::Unresolved) } else { Ok(addresses) }
+    let permit = context.lookups.clone().acquire_owned().await.map_err(|_closed| DialError::Unresolved)?;
+    let name = name.clone();
+    let resolve = move || {
+        let _permit = permit;
+        (name.as_str(), port).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect::<Vec<_>>())
+    };
+    match spawn_blocking(resolve).await {
+        Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
+        _ => Err(DialError::Unresolved),
+    }
 }
 
 /// The addresses that may be dialled; an error where none is left.
@@ -90,5 +97,44 @@ fn judged(context: &ProxyContext, target: &Target, addresses: &[IpAddr]) -> Resu
     match addresses.iter().find_map(|ip| verdict(ip).err()) {
         Some(class) if passed.is_empty() => Err(DialError::Refused(class)),
         _ => Ok(passed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testing::net_policy;
+    use crate::violation::EventSink;
+
+    fn dialled(host: &str, addresses: &[&str]) -> Result<Vec<IpAddr>, String> {
+        let context = ProxyContext::new(net_policy(&["*.example.com", "127.0.0.1:9"], &[]), EventSink::default());
+        let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        judged(&context, &Target::parse(host).unwrap(), &addresses).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_addresses_that_pass_are_dialled() {
+        let passed = dialled("a.example.com:443", &["127.0.0.1", "192.0.2.1", "::1", "64:ff9b::a9fe:a9fe"]).unwrap();
+        assert_eq!(passed, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+    }
+
+    #[test]
+    fn where_none_passes_the_first_class_is_the_reason() {
+        let refused = |address: &str| dialled("a.example.com:443", &[address, "0.0.0.0"]);
+        assert_eq!(refused("::ffff:127.0.0.1"), Err("resolved to a loopback address".into()));
+        assert_eq!(refused("169.254.169.254"), Err("resolved to a link-local address".into()));
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_refused_by_asking_the_kernel() {
+        for own in super::super::interfaces::own_addresses().unwrap() {
+            assert!(dialled("a.example.com:443", &[&own.to_string()]).is_err(), "{own}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_literal_is_an_exemption_on_its_port_only() {
+        assert!(dialled("a.example.com:9", &["127.0.0.1"]).is_ok());
+        assert!(dialled("a.example.com:10", &["127.0.0.1"]).is_err());
     }
 }

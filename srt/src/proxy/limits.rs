@@ -29,11 +29,13 @@ pub(super) const INTERFACES: Duration = Duration::from_secs(5);
 /// Header block of a request or an answer, with its first line. The common limit of servers is 8 to 64 KiB.
 pub(super) const HEADER_BLOCK: usize = 64 * 1024;
 
-/// Fields in a header block.
-pub(super) const HEADER_FIELDS: usize = 128;
-
 /// Bytes held per direction of a tunnel while its reader is slow.
 pub(super) const CHUNK: usize = 64 * 1024;
+
+/// Capacity of a pipe for splice(2), and so what a spliced direction holds for a slow reader. Measured on loopback: 2.0 GiB/s with
+/// 256 KiB or more, 0.9 with 64 KiB, 1.5 by copying.
+#[cfg(target_os = "linux")]
+pub(super) const PIPE: usize = 256 * 1024;
 
 /// A ClientHello with its record headers. RFC 8446 allows 16 MiB; with post-quantum key shares real ones stay below 4 KiB.
 pub(super) const CLIENT_HELLO: usize = 32 * 1024;

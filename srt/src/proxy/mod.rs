@@ -3,7 +3,8 @@
 //! It accepts on a socket that lives in the sandbox's network namespace and dials out from the host's. Everything a client sends is
 //! chosen by the sandboxed command: first bytes, request lines, headers, host names, TLS records, speed, and when it hangs up. So:
 //!
-//! - nothing is dialled before [`NetPolicy::decide`] allowed it, and only addresses that [`NetPolicy::decide_address`] passed;
+//! - nothing is dialled before [`crate::policy::NetPolicy::decide`] allowed it, and only addresses that
+//!   [`crate::policy::NetPolicy::decide_address`] passed;
 //! - plain requests are parsed and written anew by hyper, never passed on as bytes, so both ends see the same framing;
 //! - every buffer, wait and number of connections has a bound; a slow peer is held back, not buffered for;
 //! - credentials sent to the proxy are ignored and never forwarded: reaching the socket at all is what a sandboxed process may do.

@@ -28,8 +28,12 @@ pub(super) fn basic_authorization(parent: &ParentUrl) -> Option<HeaderValue> {
 /// Opens a tunnel through an HTTP proxy that `stream` is connected to.
 pub(super) async fn http_tunnel(stream: Stream, target: &Target, authorization: Option<HeaderValue>) -> Result<Peer, DialError> {
     let failed = |error: hyper::Error| DialError::Parent(format!("broke off: {error}"));
-    let (mut sender, connection) =
-        http1::Builder::new().max_buf_size(limits::HEADER_BLOCK).handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_header_size(limits::HEADER_BLOCK)
+        .max_buf_size(limits::HEADER_BLOCK)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
     let driver = tokio::task::spawn_local(connection.with_upgrades());
     let response = sender.send_request(connect_request(target, authorization)?).await.map_err(failed)?;
     if !response.status().is_success() {

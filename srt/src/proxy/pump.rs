@@ -1,13 +1,13 @@
 //! One direction of a tunnel.
 //!
-//! A read is followed by its write before the next read, so what is held for a slow reader never exceeds one chunk. Reading uses one
+//! A read is followed by its write before the next read, so what is held for a slow reader never exceeds one chunk, or one pipe. Reading uses one
 //! buffer for all tunnels of the thread; only what a slow reader left over is copied out, so idle tunnels hold no memory.
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::time::Instant;
 
 use tokio::io::Interest;
+use tokio::time::Instant;
 
 use super::ProxyContext;
 use super::limits;
@@ -40,7 +40,7 @@ impl Activity {
     /// Ends when nothing has moved for the whole idle time.
     pub(super) async fn ceased(&self) {
         while self.0.get().elapsed() < limits::IDLE {
-            tokio::time::sleep_until((self.0.get() + limits::IDLE).into()).await;
+            tokio::time::sleep_until(self.0.get() + limits::IDLE).await;
         }
     }
 }
@@ -110,4 +110,25 @@ fn read_and_write(from: &Stream, to: &Stream) -> io::Result<(usize, Vec<u8>)> {
         };
         Ok((read, chunk[written..read].to_vec()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn silence_ends_after_the_idle_time_and_each_byte_postpones_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (activity, begun) = (Activity::begin(), Instant::now());
+            let bytes = async {
+                tokio::time::sleep(limits::IDLE - Duration::from_secs(1)).await;
+                activity.touch();
+            };
+            tokio::join!(bytes, activity.ceased());
+            assert_eq!(begun.elapsed().as_secs(), 2 * limits::IDLE.as_secs() - 1);
+        });
+    }
 }

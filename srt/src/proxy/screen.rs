@@ -3,6 +3,7 @@
 //! Otherwise an allowed name would open the door to every site behind the same front (domain fronting). Protocols that are not TLS
 //! pass as they are, and where the server speaks first nothing waits for this: the other direction is relayed meanwhile.
 
+use tokio::io::Interest;
 use tokio::time::timeout;
 
 use super::ProxyContext;
@@ -12,6 +13,9 @@ use super::sni::{self, Hello};
 use super::stream::Peer;
 use crate::policy::{Host, Target};
 use crate::violation::Kind;
+
+/// Bytes read at once: more than an ordinary ClientHello.
+const READ: usize = 2048;
 
 /// Why a tunnel was closed before the client's first bytes were passed on.
 #[derive(Debug)]
@@ -25,8 +29,12 @@ pub(super) enum Stopped {
 /// Reads the client's first bytes and returns them if they may pass; empty where the client ends without any.
 pub(super) async fn first_bytes(context: &ProxyContext, client: &Peer, target: &Target) -> Result<Vec<u8>, Stopped> {
     let mut bytes = client.early.to_vec();
-    if bytes.is_empty() && read_more(client, &mut bytes).await? == 0 {
-        return Ok(bytes);
+    if bytes.is_empty() {
+        // There may be no first byte for long: nothing is allocated before it comes.
+        client.stream.ready(Interest::READABLE).await.map_err(|_closed| Stopped::Gone)?;
+        if read_more(client, &mut bytes).await? == 0 {
+            return Ok(bytes);
+        }
     }
     timeout(limits::HANDSHAKE, judge(context, client, target, bytes)).await.map_err(|_elapsed| Stopped::Gone)?
 }
@@ -72,8 +80,9 @@ fn refuse(context: &ProxyContext, target: &Target, name: Option<&str>) -> Stoppe
 
 /// Appends what is there, up to the bound of a hello.
 async fn read_more(client: &Peer, bytes: &mut Vec<u8>) -> Result<usize, Stopped> {
-    let mut chunk = [0; 4096];
-    let read = client.stream.read_some(&mut chunk).await.map_err(|_reset| Stopped::Gone)?;
-    bytes.extend_from_slice(&chunk[..read]);
+    let before = bytes.len();
+    bytes.resize(before + READ, 0);
+    let read = client.stream.read_some(&mut bytes[before..]).await.map_err(|_reset| Stopped::Gone)?;
+    bytes.truncate(before + read);
     Ok(read)
 }

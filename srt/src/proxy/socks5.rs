@@ -172,7 +172,7 @@ async fn answer(client: &Stream, reply: Reply) -> io::Result<()> {
 /// Answers, and reads away what the client had already sent: closing with unread bytes would send a reset that overtakes the answer.
 async fn refuse(client: &Stream, reply: Reply) {
     if answer(client, reply).await.is_ok() && client.finish_writing().is_ok() {
-        let mut unread = [0; 1024];
+        let mut unread = [0; 256];
         let drain = async {
             let mut budget = limits::CHUNK;
             while let Ok(read @ 1..) = client.read_some(&mut unread).await {

@@ -24,6 +24,7 @@ pub(super) struct PipePool(RefCell<Shelf>);
 struct Shelf {
     empty: Vec<Pipe>,
     made: usize,
+    unusable: bool,
 }
 
 #[derive(Debug)]
@@ -44,10 +45,13 @@ impl PipePool {
     /// An empty pipe; `None` where all are in use or none can be made.
     pub(super) fn lease(&self) -> Option<Lease<'_>> {
         let mut shelf = self.0.borrow_mut();
+        if shelf.unusable {
+            return None;
+        }
         if shelf.empty.is_empty() && shelf.made < PIPES {
             let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
-            // A smaller pipe also works; the size is a bound on what a slow reader makes us hold.
-            let _ = fcntl_setpipe_size(&write, limits::CHUNK);
+            // Past the user's limit of pipe pages the kernel refuses, and through a pipe of 64 KiB splicing is slower than copying.
+            fcntl_setpipe_size(&write, limits::PIPE).ok()?;
             shelf.empty.push(Pipe { read, write });
             shelf.made += 1;
         }
@@ -80,6 +84,11 @@ impl Lease<'_> {
                     activity.touch();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && moved > 0 => return Ok(Step::Moved(moved)),
+                // These sockets cannot be spliced here. Nothing is in the pipe; the caller goes on by copying.
+                Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) && self.held == 0 => {
+                    self.pool.0.borrow_mut().unusable = true;
+                    return Ok(Step::Moved(moved));
+                }
                 Err(error) => return Err(error),
             }
             tokio::task::consume_budget().await;
@@ -90,7 +99,7 @@ impl Lease<'_> {
         let Some(pipe) = &self.pipe else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        from.try_io(Interest::READABLE, || move_some(from, &pipe.write, limits::CHUNK))
+        from.try_io(Interest::READABLE, || move_some(from, &pipe.write, limits::PIPE))
     }
 
     async fn drain(&mut self, to: &Stream) -> io::Result<()> {

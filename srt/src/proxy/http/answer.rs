@@ -39,11 +39,6 @@ pub(super) fn bad_request(cause: &str) -> Response<AnswerBody> {
     answer
 }
 
-/// Upstream could not be reached, or broke off.
-pub(super) fn bad_gateway(target: &Target, cause: impl std::fmt::Display) -> Response<AnswerBody> {
-    text(StatusCode::BAD_GATEWAY, format!("cannot reach {target}: {cause}\n"))
-}
-
 /// Refused by policy.
 pub(super) fn denied(denial: &Denial) -> Response<AnswerBody> {
     refusal(StatusCode::FORBIDDEN, denial)
@@ -64,12 +59,9 @@ fn refusal(status: StatusCode, denial: &Denial) -> Response<AnswerBody> {
     answer
 }
 
-/// Failure of a dial whose refusals were already reported.
+/// Upstream could not be reached, was too slow, or broke off.
 pub(super) fn dial_failed(target: &Target, error: &DialError) -> Response<AnswerBody> {
-    match error {
-        DialError::TimedOut => text(StatusCode::GATEWAY_TIMEOUT, format!("cannot reach {target}: {error}\n")),
-        _ => bad_gateway(target, error),
-    }
+    text(StatusCode::BAD_GATEWAY, format!("cannot reach {target}: {error}\n"))
 }
 
 /// Clients show the status line of a failed CONNECT and drop its body, so the reason goes there too.

@@ -29,8 +29,8 @@ impl Link {
             return Err(DialError::Parent("sent bytes too early".into()));
         }
         let (sender, connection) = http1::Builder::new()
+            .max_header_size(limits::HEADER_BLOCK)
             .max_buf_size(limits::HEADER_BLOCK)
-            .max_headers(limits::HEADER_FIELDS)
             .preserve_header_case(true)
             .handshake(TokioIo::new(peer.stream))
             .await

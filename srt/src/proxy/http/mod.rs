@@ -54,8 +54,8 @@ pub(super) async fn serve(context: Rc<ProxyContext>, client: Stream) {
     server
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_HEAD)
+        .max_header_size(limits::HEADER_BLOCK)
         .max_buf_size(limits::HEADER_BLOCK)
-        .max_headers(limits::HEADER_FIELDS)
         .preserve_header_case(true)
         .auto_date_header(false);
     if server.serve_connection(TokioIo::new(client), service).with_upgrades().await.is_ok() {

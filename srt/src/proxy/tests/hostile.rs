@@ -39,3 +39,43 @@ fn damaged_and_cut_off_openings_leave_the_proxy_working() {
         assert_eq!(read_exactly(&mut client, 5).await, b"alive");
     });
 }
+
+/// The same with a clock that jumps to the next deadline as soon as nothing else can happen.
+fn run_fast(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, test);
+}
+
+#[test]
+fn silent_clients_are_closed_whatever_they_began() {
+    run_fast(async {
+        let proxy = Proxy::new(&["example.com"], &[]);
+        for opening in [
+            &b""[..],
+            b"\x05",
+            b"\x05\x01\x00\x05\x01",
+            b"\x05\x01\x02\x01\xff",
+            b"GET http://exa",
+            b"CONNECT example.com:443 HTTP/1.1\r\n",
+        ] {
+            let mut client = proxy.connect().await;
+            client.write_all(opening).await.unwrap();
+            let begun = tokio::time::Instant::now();
+            read_all(&mut client).await;
+            assert!(begun.elapsed() <= Duration::from_secs(61), "{opening:?}: {:?}", begun.elapsed());
+        }
+    });
+}
+
+#[test]
+fn half_a_hello_is_not_waited_for_long() {
+    run_fast(async {
+        let server = echo_server().await;
+        let proxy = Proxy::allowing(server);
+        let mut client = proxy.tunnel(server).await;
+        client.write_all(&crate::proxy::sni::tests::client_hello(None, 100)[..20]).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        assert_eq!(read_all(&mut client).await, "", "nothing was passed on");
+        assert!(begun.elapsed() <= Duration::from_secs(11), "{:?}", begun.elapsed());
+    });
+}

@@ -349,3 +349,17 @@ fn an_old_client_gets_an_answer_it_can_read() {
         assert!(answer.starts_with("HTTP/1.0 200 OK") && answer.ends_with("\r\n\r\nok"), "{answer}");
     });
 }
+
+#[test]
+fn old_tunnel_clients_such_as_nc_and_socat_are_served() {
+    run(async {
+        let server = echo_server().await;
+        let proxy = Proxy::allowing(server);
+        let mut client = proxy.connect().await;
+        client.write_all(format!("CONNECT {server} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+        let head = read_head(&mut client).await;
+        assert!(head.starts_with("HTTP/1.0 200 ") || head.starts_with("HTTP/1.1 200 "), "{head}");
+        client.write_all(b"hello").await.unwrap();
+        assert_eq!(read_exactly(&mut client, 5).await, b"hello");
+    });
+}

@@ -51,7 +51,7 @@ fn another_server_name_closes_the_tunnel_before_a_byte_is_passed_on() {
             (client_hello(Some("localhost.evil.example"), 16_384), 100),
             (client_hello(Some("127.0.0.1"), 16_384), 100),
             ([&[21, 3, 3, 0, 2, 1, 90], &client_hello(Some("front.example"), 16_384)[..]].concat(), 100),
-            (vec![[22, 3, 1, 0x40, 0].to_vec(), vec![1, 0xff, 0xff, 0xff], vec![0; 60_000]].concat(), 10_000),
+            ([&[22, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff][..], &[0; 60_000]].concat(), 10_000),
         ] {
             assert!(!passes(&proxy, &target, &hello, piece).await);
         }
