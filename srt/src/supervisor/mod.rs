@@ -57,7 +57,7 @@ pub fn run(running: Running, network: NetPolicy, sink: EventSink) -> End {
         Err(fault) => fault.into(),
     };
     terminal.restore();
-    wait_for_init(running);
+    wait_for_init(running, matches!(end.outcome, Outcome::Exited(_) | Outcome::Killed(_)));
     end
 }
 
@@ -136,9 +136,13 @@ fn errno_text(errno: i32) -> String {
 }
 
 /// Reaps `init`: whoever is PID 1 around us may not.
-fn wait_for_init(running: Running) {
+fn wait_for_init(running: Running, ended: bool) {
     // Closed first: an init that still waits for us ends by that.
     drop(running.channel);
+    if ended {
+        // Nothing runs in the sandbox any more; its namespaces are taken down while we tidy up.
+        drop(running.scratch);
+    }
     let id = || rustix::process::WaitId::PidFd(running.init.as_fd());
     while matches!(rustix::process::waitid(id(), rustix::process::WaitIdOptions::EXITED), Err(Errno::INTR)) {}
 }
