@@ -3,6 +3,7 @@
 use landlock::RulesetCreated;
 use seccompiler::sock_filter;
 
+use super::made::MadeDirectories;
 use super::scratch::Scratch;
 use super::script::Script;
 use super::{fds, landlock as domain, seccomp};
@@ -13,6 +14,7 @@ use crate::Fault;
 pub struct Armed {
     pub(super) script: Script,
     pub(super) scratch: Scratch,
+    pub(super) made: MadeDirectories,
     pub(super) ruleset: Option<RulesetCreated>,
     pub(super) filter: Vec<sock_filter>,
 }
@@ -26,9 +28,10 @@ pub fn arm(script: Script) -> Result<Armed, Fault> {
     let scratch = Scratch::create(&script.private_tmp, script.identity.uid).map_err(|errno| {
         Fault::new(format!("make the private directory {}", script.private_tmp), crate::fault::errno_text(&errno.into()))
     })?;
+    let made = MadeDirectories::make(&script.make)?;
     let ruleset = domain::prepare(&script.confinement).map_err(|failure| super::fault(&failure))?;
     let filter = seccomp::compile(script.confinement.filter);
-    Ok(Armed { script, scratch, ruleset, filter })
+    Ok(Armed { script, scratch, made, ruleset, filter })
 }
 
 /// Closes every descriptor above 2 that the caller did not name. What remains open afterwards is ours, and closes at execve(2).

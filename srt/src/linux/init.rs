@@ -46,9 +46,10 @@ enum Started {
 
 /// The recipe.
 fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Started, Failure> {
-    let Armed { script, ruleset, filter, scratch } = armed;
-    // The directory and its lock belong to the supervisor.
+    let Armed { script, ruleset, filter, scratch, made } = armed;
+    // The directories and the lock belong to the supervisor.
     scratch.leave_to_parent();
+    std::mem::forget(made);
     // The supervisor's death is ours, and with PID 1 the whole sandbox goes.
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).step("follow the supervisor's death")?;
     map_ids(script.identity)?;

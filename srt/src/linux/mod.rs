@@ -11,6 +11,7 @@ mod failure;
 mod fds;
 mod init;
 mod landlock;
+mod made;
 mod mount_api;
 mod mounts;
 mod network;

@@ -27,6 +27,8 @@ pub struct Script {
     pub identity: Identity,
     /// Made on the host before the fork, so that it can be mounted.
     pub private_tmp: AbsPath,
+    /// Missing write roots, likewise.
+    pub make: Vec<AbsPath>,
     /// Before confinement, which would forbid them.
     pub mounts: Mounts,
     /// Inside the new network namespace, before capabilities are dropped: bringing an interface up needs them.
@@ -144,6 +146,7 @@ pub fn compile(plan: &Plan, command: &Command, facts: &Facts) -> Result<Script, 
     Ok(Script {
         identity: Identity { uid: facts.uid, gid: facts.gid },
         private_tmp: plan.files.private_tmp.clone(),
+        make: plan.files.make.clone(),
         network: Network { proxy_port: plan.network.proxy_port },
         confinement: Confinement {
             landlock_abi: plan.layers.landlock_abi,

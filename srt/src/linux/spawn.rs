@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::arm::Armed;
 use super::channel::Channel;
 use super::init;
+use super::made::MadeDirectories;
 use super::scratch::Scratch;
 use super::sys::{Forked, fork_into};
 use crate::Fault;
@@ -49,6 +50,8 @@ pub struct Running {
     pub init: OwnedFd,
     /// Removed when dropped, which must be after `init` has ended.
     pub scratch: Scratch,
+    /// Removed where they are still empty, when dropped.
+    pub made: MadeDirectories,
     /// The program as typed, for messages.
     pub program: OsString,
 }
@@ -68,7 +71,9 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
             drop(ours);
             init::run(armed, &theirs, &original_mask)
         }
-        Ok(Forked::Parent(init)) => Ok(Running { channel: ours, init, program: armed.script.exec.program.clone(), scratch: armed.scratch }),
+        Ok(Forked::Parent(init)) => {
+            Ok(Running { channel: ours, init, program: armed.script.exec.program.clone(), scratch: armed.scratch, made: armed.made })
+        }
         Err(errno) => Err(super::probe::explain_refusal(errno)),
     }
 }

@@ -16,6 +16,9 @@ use crate::policy::{AbsPath, Access, FileKind, FsPolicy, Inventory, Point};
 pub struct FilePlan {
     /// In path order; the first is `/`.
     pub steps: Vec<FileStep>,
+    /// Directories that are made before the run, and removed after it where they are still empty.
+    #[serde(serialize_with = "path_texts")]
+    pub make: Vec<AbsPath>,
     /// `TMPDIR`, made for this run and removed after it.
     #[serde(serialize_with = "super::path_text")]
     pub private_tmp: AbsPath,
@@ -80,6 +83,10 @@ pub enum NodeKind {
     Link(#[serde(serialize_with = "text")] OsString),
 }
 
+fn path_texts<S: serde::Serializer>(paths: &[AbsPath], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(paths.iter().map(ToString::to_string))
+}
+
 fn text<S: serde::Serializer>(text: &std::ffi::OsStr, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&text.to_string_lossy())
 }
@@ -104,7 +111,8 @@ fn state(policy: &FsPolicy, path: &AbsPath) -> State {
 /// Turns points into steps.
 pub(super) fn plan(policy: &FsPolicy, inventory: &Inventory, private_tmp: &AbsPath) -> FilePlan {
     if policy.is_disabled() {
-        return FilePlan { steps: vec![step(policy, &AbsPath::root(), FileAction::Writable)], private_tmp: private_tmp.clone() };
+        let steps = vec![step(policy, &AbsPath::root(), FileAction::Writable)];
+        return FilePlan { steps, make: Vec::new(), private_tmp: private_tmp.clone() };
     }
     let mut steps = Vec::new();
     let mut around: Vec<(&AbsPath, State)> = Vec::new();
@@ -119,7 +127,7 @@ pub(super) fn plan(policy: &FsPolicy, inventory: &Inventory, private_tmp: &AbsPa
         }
         around.push((path, now));
     }
-    FilePlan { steps, private_tmp: private_tmp.clone() }
+    FilePlan { steps, make: inventory.to_make.clone(), private_tmp: private_tmp.clone() }
 }
 
 /// What must be done at `path` where the tree around it is in state `before` (`None` for `/`) and the policy wants `now`.

@@ -18,6 +18,9 @@ fn write_plan(plan: &Plan, out: &mut String) -> fmt::Result {
         writeln!(out, "  {:<10} {}", word(&step.action), step.path)?;
         writeln!(out, "             {} ({})", step.rule, step.origin)?;
     }
+    for path in &plan.files.make {
+        writeln!(out, "  {:<10} {path} (removed at the end where it is still empty)", "made")?;
+    }
     writeln!(out, "  {:<10} {} (removed at the end)", "TMPDIR", plan.files.private_tmp)?;
     writeln!(out, "network")?;
     writeln!(out, "  own namespace; proxy on 127.0.0.1:{} inside", plan.network.proxy_port)?;

@@ -1,24 +1,26 @@
 //! One entry of a path list, made absolute.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::AbsPath;
 use super::glob::{Glob, is_glob, strip_subtree};
 use super::lookup::PathLookup;
 use crate::host::Facts;
-use crate::settings::PathEntry;
+use crate::settings::{PathEntry, Piece, pieces};
 
 /// An entry with variables, `~` and the working directory put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The entry as one path, every character meant as it is.
-    pub path: AbsPath,
+    pub(super) path: AbsPath,
     /// The entry as a pattern, where it has glob characters.
-    pub pattern: Option<Pattern>,
+    pub(super) pattern: Option<Pattern>,
+    /// It ends in `/`: a directory, which may be made where it is missing.
+    pub(super) directory: bool,
 }
 
 /// A pattern below a directory: the directory is plain text, whatever characters it holds.
@@ -43,21 +45,27 @@ impl Pattern {
 pub(super) enum EntryError {
     /// `~` without a home directory.
     NoHome,
+    /// `~name`, which shells read as another user's home directory.
+    OtherHome,
     /// `${NAME}` is not set and has no default.
     Unset(String),
     /// `${` without an end, or a bad name.
-    BadVariable,
-    /// NUL, or not absolute after all.
-    NotAPath,
+    BadVariable(String),
+    /// A variable in the middle of an entry has a value with characters that would make the entry a pattern.
+    PatternInVariable(String),
+    /// It holds a NUL byte.
+    Nul,
 }
 
 impl fmt::Display for EntryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EntryError::NoHome => f.write_str("there is no home directory"),
+            EntryError::OtherHome => f.write_str("~ means your own home directory only; ./~… is a name that starts so"),
             EntryError::Unset(name) => write!(f, "the environment variable {name} is not set; ${{{name}:-default}} gives a default"),
-            EntryError::BadVariable => f.write_str("a variable is written ${NAME} or ${NAME:-default}"),
-            EntryError::NotAPath => f.write_str("it is not a path"),
+            EntryError::BadVariable(cause) => f.write_str(cause),
+            EntryError::PatternInVariable(name) => write!(f, "the value of {name} holds glob characters"),
+            EntryError::Nul => f.write_str("it holds a NUL byte"),
         }
     }
 }
@@ -68,31 +76,73 @@ impl Entry {
     /// # Errors
     /// See [`EntryError`].
     pub(super) fn expand(entry: &PathEntry, facts: &Facts) -> Result<Entry, EntryError> {
-        let expanded = if entry.literal { OsString::from(&entry.text) } else { expand_variables(&entry.text, facts)? };
-        let (start, rest) = anchor(&expanded, facts)?;
-        if expanded.as_bytes().contains(&0) {
-            return Err(EntryError::NotAPath);
+        if entry.literal {
+            let (start, rest) = anchor(OsStr::new(&entry.text), facts)?;
+            return Ok(Entry { path: AbsPath::resolve(&start, Path::new(&rest)), pattern: None, directory: false });
         }
-        let patterned = rest.to_str().filter(|_| !entry.literal).map(strip_subtree);
-        let pattern = patterned.filter(|text| is_glob(text)).map(|text| split_pattern(&start, text));
-        // `dir/**` is the directory.
-        let path = AbsPath::resolve(&start, patterned.map_or(Path::new(&rest), Path::new));
-        Ok(Entry { path, pattern })
+        let (start, rest) = expand_variables(&entry.text, facts)?;
+        let patterned = strip_subtree(&rest);
+        let pattern = is_glob(patterned).then(|| split_pattern(&start, patterned));
+        // `dir/**` is the directory. A value of a variable may have been the whole entry.
+        let path = if rest.is_empty() { start } else { AbsPath::resolve(&start, Path::new(patterned)) };
+        Ok(Entry { path, pattern, directory: entry.text.ends_with('/') })
     }
 }
 
-/// The directory that the entry starts from, and what follows it.
-fn anchor(text: &OsString, facts: &Facts) -> Result<(AbsPath, OsString), EntryError> {
+/// The directory that a text starts from, and what follows it.
+fn anchor(text: &OsStr, facts: &Facts) -> Result<(AbsPath, OsString), EntryError> {
     let bytes = text.as_bytes();
-    if bytes == b"~" || bytes.starts_with(b"~/") {
-        // `~` is the home directory also in literal entries, as in the npm program; `literal` switches off patterns.
-        let home = facts.home.clone().ok_or(EntryError::NoHome)?;
-        return Ok((home, OsString::from_vec(bytes[1..].iter().copied().skip_while(|byte| *byte == b'/').collect())));
+    let below = |from: usize| OsStr::from_bytes(&bytes[from..]).to_owned();
+    match bytes {
+        _ if bytes.contains(&0) => Err(EntryError::Nul),
+        [b'~'] => Ok((facts.home.clone().ok_or(EntryError::NoHome)?, OsString::new())),
+        [b'~', b'/', ..] => {
+            Ok((facts.home.clone().ok_or(EntryError::NoHome)?, below(bytes.iter().skip(1).take_while(|byte| **byte == b'/').count() + 1)))
+        }
+        [b'~', ..] => Err(EntryError::OtherHome),
+        [b'/', ..] => Ok((AbsPath::root(), below(bytes.iter().take_while(|byte| **byte == b'/').count()))),
+        _ => Ok((facts.cwd.clone(), text.to_owned())),
     }
-    if bytes.first() == Some(&b'/') {
-        return Ok((AbsPath::root(), OsString::from_vec(bytes.iter().copied().skip_while(|byte| *byte == b'/').collect())));
+}
+
+/// `${NAME}` and `${NAME:-default}`. A variable at the start gives the directory that the rest is below: its characters are plain text, for they come from the
+/// environment and not from the settings.
+fn expand_variables(text: &str, facts: &Facts) -> Result<(AbsPath, String), EntryError> {
+    let pieces = pieces(text).map_err(EntryError::BadVariable)?;
+    if let [Piece::Variable { .. }, rest @ ..] = pieces.as_slice() {
+        let behind = plain(rest, facts)?;
+        if behind.is_empty() || behind.starts_with('/') {
+            let (start, below) = anchor(&value(&pieces[0], facts)?, facts)?;
+            return Ok((AbsPath::resolve(&start, Path::new(&below)), behind.trim_start_matches('/').to_owned()));
+        }
     }
-    Ok((facts.cwd.clone(), text.clone()))
+    let (start, rest) = anchor(OsStr::new(&plain(&pieces, facts)?), facts)?;
+    Ok((start, rest.to_string_lossy().into_owned()))
+}
+
+/// Text and values joined; the values must not turn the text into a pattern.
+fn plain(pieces: &[Piece<'_>], facts: &Facts) -> Result<String, EntryError> {
+    let mut out = String::new();
+    for piece in pieces {
+        let text = value(piece, facts)?;
+        if let Piece::Variable { name, .. } = piece
+            && (text.to_str().is_none_or(is_glob))
+        {
+            return Err(EntryError::PatternInVariable((*name).to_owned()));
+        }
+        out.push_str(&text.to_string_lossy());
+    }
+    Ok(out)
+}
+
+fn value(piece: &Piece<'_>, facts: &Facts) -> Result<OsString, EntryError> {
+    match piece {
+        Piece::Text(text) => Ok(OsString::from(text)),
+        Piece::Variable { name, default } => {
+            let value = facts.var(name).or(default.map(OsStr::new));
+            value.map(OsStr::to_owned).ok_or_else(|| EntryError::Unset((*name).to_owned()))
+        }
+    }
 }
 
 /// Moves the leading components without glob characters into the directory.
@@ -109,25 +159,71 @@ fn split_pattern(start: &AbsPath, text: &str) -> Pattern {
     Pattern { base, below: rest.to_owned() }
 }
 
-/// `${NAME}` and `${NAME:-default}`; a default may itself start with `~`. Values are taken as they are: not expanded again.
-fn expand_variables(text: &str, facts: &Facts) -> Result<OsString, EntryError> {
-    let mut out = OsString::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        out.push(before);
-        let (inside, tail) = after.split_once('}').ok_or(EntryError::BadVariable)?;
-        let (name, default) = inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
-        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        {
-            return Err(EntryError::BadVariable);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let path = |text: &str| AbsPath::new(text).unwrap();
+        let env = [("CACHE", "/c/[a]"), ("NAME", "n"), ("STAR", "*"), ("EMPTY", "")];
+        Facts {
+            uid: 1,
+            gid: 1,
+            home: Some(path("/home/ada")),
+            cwd: path("/w"),
+            env: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            private_tmp: path("/tmp/srt-1/0"),
+            terminal: false,
         }
-        match (facts.var(name), default) {
-            (Some(value), _) => out.push(value),
-            (None, Some(default)) => out.push(default),
-            (None, None) => return Err(EntryError::Unset(name.to_owned())),
-        }
-        rest = tail;
     }
-    out.push(rest);
-    Ok(out)
+
+    fn expand(text: &str) -> Result<Entry, EntryError> {
+        Entry::expand(&PathEntry { text: text.to_owned(), literal: false }, &facts())
+    }
+
+    fn path_of(text: &str) -> String {
+        expand(text).unwrap().path.to_string()
+    }
+
+    #[test]
+    fn entries_start_at_the_root_at_home_or_in_the_working_directory() {
+        assert_eq!(path_of("//a/./b/"), "/a/b");
+        assert_eq!(path_of("~"), "/home/ada");
+        assert_eq!(path_of("~//x"), "/home/ada/x");
+        assert_eq!(path_of("x/../y"), "/w/y");
+        assert_eq!(path_of("."), "/w");
+        assert_eq!(path_of("x/**"), "/w/x");
+        assert_eq!(expand("~bob/x"), Err(EntryError::OtherHome));
+    }
+
+    #[test]
+    fn variables_give_plain_text() {
+        let entry = expand("${CACHE}/x").unwrap();
+        assert_eq!((entry.path.to_string().as_str(), entry.pattern), ("/c/[a]/x", None));
+        assert_eq!(path_of("a-${NAME}/b"), "/w/a-n/b");
+        assert_eq!(path_of("${MISSING:-~/.cargo}/registry/"), "/home/ada/.cargo/registry");
+        assert_eq!(path_of("${EMPTY:-/d}"), "/d");
+        assert_eq!(expand("${MISSING}/x"), Err(EntryError::Unset("MISSING".to_owned())));
+        assert_eq!(expand("x/${STAR}"), Err(EntryError::PatternInVariable("STAR".to_owned())));
+        assert!(matches!(expand("${"), Err(EntryError::BadVariable(_))));
+    }
+
+    #[test]
+    fn a_pattern_is_taken_from_its_plain_directory() {
+        let entry = expand("${CACHE}/sub/*.pem").unwrap();
+        let pattern = entry.pattern.unwrap();
+        assert_eq!((pattern.base.to_string().as_str(), pattern.below.as_str()), ("/c/[a]/sub", "*.pem"));
+    }
+
+    #[test]
+    fn a_trailing_slash_names_a_directory() {
+        assert!(expand("x/").unwrap().directory);
+        assert!(!expand("x").unwrap().directory);
+    }
+
+    #[test]
+    fn literal_entries_have_no_special_characters() {
+        let entry = PathEntry { text: "a*${X}".to_owned(), literal: true };
+        assert_eq!(Entry::expand(&entry, &facts()).unwrap().path.to_string(), "/w/a*${X}");
+    }
 }

@@ -55,6 +55,8 @@ pub struct FsRule {
     pub lexical: Option<AbsPath>,
     /// No `allowRead` lifts it (credential files).
     pub absolute: bool,
+    /// The directory may be made where it is missing (an `allowWrite` entry that ends in `/`).
+    pub create: bool,
     /// Where it was written.
     pub origin: Origin,
 }
@@ -180,6 +182,7 @@ fn default_rule(id: &str, effect: FsEffect, text: &'static str) -> FsRule {
         spelled: "/".to_owned(),
         lexical: None,
         absolute: false,
+        create: false,
         origin: Origin::BuiltIn(text),
     }
 }
@@ -202,6 +205,7 @@ mod tests {
             spelled: text.to_owned(),
             lexical: None,
             absolute: false,
+            create: false,
             origin: Origin::Flag("--test"),
         }
     }

@@ -11,7 +11,7 @@ use super::inventory::{Inventory, NameRule};
 use super::lookup::PathLookup;
 use super::net::NetPolicy;
 use super::protected::{PROTECTED_NAMES, ProtectedName};
-use super::{AbsPath, Located, Origin, RuleId, glob_walk, scan};
+use super::{AbsPath, Located, Origin, ParentProxy, RuleId, glob_walk, scan};
 use crate::Fault;
 use crate::host::Facts;
 use crate::settings::{PathEntry, Settings};
@@ -50,11 +50,12 @@ const DEFAULT_SEARCH_DEPTH: u8 = 3;
 /// Every entry that cannot mean anything on this host: a loop of links, an unknown variable, an unknown name in `unprotect`.
 pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> Result<Policy, Vec<Fault>> {
     let mut faults = Vec::new();
-    let network = NetPolicy::build(&settings.network).map_err(|mut more| faults.append(&mut more)).ok();
+    let network = network(settings, facts).map_err(|mut more| faults.append(&mut more)).ok();
     let mut rules = Rules { facts, lookup, rules: Vec::new(), faults, inventory: Inventory::default() };
     rules.add_private();
     rules.add_lists(settings);
     rules.add_protected(settings);
+    rules.add_settings_files(settings);
     let disabled = settings.filesystem.disabled.as_ref().is_some_and(|value| value.value);
     let depth = settings.mandatory_deny_search_depth.as_ref().map_or(DEFAULT_SEARCH_DEPTH, |value| value.value);
     let (files, inventory) = rules.finish(disabled, depth)?;
@@ -68,6 +69,31 @@ pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> R
         accept_gaps: settings.accept_gaps.clone(),
         weaker_nested: settings.enable_weaker_nested_sandbox.as_ref().is_some_and(|value| value.value),
         ignore_violations: settings.ignore_violations.clone(),
+    })
+}
+
+/// The network table, with what it takes from the caller's environment.
+fn network(settings: &Settings, facts: &Facts) -> Result<NetPolicy, Vec<Fault>> {
+    let mut policy = NetPolicy::build(&settings.network)?;
+    if policy.parent.is_none() && settings.network.parent_proxy.is_none() {
+        policy.parent = environment_parent(facts)?;
+    }
+    if let Some(mitm) = &mut policy.mitm {
+        let entry = PathEntry { text: mitm.socket_path.clone(), literal: true };
+        let expanded = Entry::expand(&entry, facts).map_err(|error| vec![Fault::new("use network.mitmProxy.socketPath", error)])?;
+        mitm.socket_path = expanded.path.to_string();
+    }
+    Ok(policy)
+}
+
+/// The proxy that the caller itself must use, in either spelling of the variables; lower case wins, as in curl.
+fn environment_parent(facts: &Facts) -> Result<Option<ParentProxy>, Vec<Fault>> {
+    let text = |names: [&str; 2]| names.iter().find_map(|name| facts.var(name)).map(|value| value.to_string_lossy().into_owned());
+    let (http, https) = (text(["http_proxy", "HTTP_PROXY"]), text(["https_proxy", "HTTPS_PROXY"]));
+    let no_proxy = text(["no_proxy", "NO_PROXY"]);
+    ParentProxy::from_environment(http.as_deref(), https.as_deref(), no_proxy.as_deref()).map_err(|causes| {
+        let fault = |cause| Fault::new("use the proxy that the environment names", cause).from_origin(&Origin::Environment("HTTPS_PROXY"));
+        causes.into_iter().map(fault).collect()
     })
 }
 
@@ -115,6 +141,7 @@ impl Rules<'_> {
                 lexical: None,
                 matcher: Matcher::Path(path),
                 absolute: false,
+                create: matches!(id, "fs.runs" | "fs.tmp"),
                 origin: Origin::BuiltIn(why),
             });
         }
@@ -176,7 +203,8 @@ impl Rules<'_> {
         }
         let found = found?;
         check_private_area(list, &found.path)?;
-        rules.push(FsRule { matcher: Matcher::Path(found.path), lexical: Some(literal.clone()), ..template });
+        let create = expanded.directory && expanded.pattern.is_none() && list.effect == FsEffect::AllowWrite;
+        rules.push(FsRule { matcher: Matcher::Path(found.path), lexical: Some(literal.clone()), create, ..template });
         Ok(rules)
     }
 
@@ -188,6 +216,7 @@ impl Rules<'_> {
             spelled: spelled.to_owned(),
             lexical: None,
             absolute: list.absolute,
+            create: false,
             origin: origin.clone(),
         }
     }
@@ -208,6 +237,21 @@ impl Rules<'_> {
         }
     }
 
+    /// Whoever may write the settings writes the next run's policy.
+    fn add_settings_files(&mut self, settings: &Settings) {
+        for file in &settings.read_from {
+            let named = AbsPath::resolve(&self.facts.cwd, file);
+            let Ok(found) = self.lookup.real_path(&named) else { continue };
+            let rule = self.rule(DENY_WRITE, 0, &named.to_string(), &Origin::BuiltIn("rule: srt's own settings files"));
+            self.rules.push(FsRule {
+                id: RuleId("fs.settings".to_owned()),
+                matcher: Matcher::Path(found.path),
+                lexical: Some(named),
+                ..rule
+            });
+        }
+    }
+
     /// Takes the inventory, which may add rules: what a pattern matched behind a link, directories that cannot be listed, git directories.
     fn finish(mut self, disabled: bool, depth: u8) -> Result<(FsPolicy, Inventory), Vec<Fault>> {
         if disabled {
@@ -225,6 +269,7 @@ impl Rules<'_> {
         let policy = FsPolicy::new(false, self.rules.clone());
         self.rules.extend(scan::git_directories(&policy, self.lookup));
         let policy = FsPolicy::new(false, self.rules.clone());
+        self.inventory.to_make = to_make(&policy, self.lookup);
         self.inventory.points = scan::points(&policy, self.lookup, depth);
         self.inventory.listings = scan::listings(&policy, &self.inventory.points, self.lookup);
         self.inventory.by_name_only = name_rules(&policy, self.lookup);
@@ -247,6 +292,16 @@ impl Rules<'_> {
     }
 }
 
+/// Directories that are missing, may be made, and would be writable.
+fn to_make(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<AbsPath> {
+    let wanted = policy
+        .rules()
+        .iter()
+        .filter(|rule| rule.create && rule.effect == FsEffect::AllowWrite && !matches!(rule.origin, Origin::BuiltIn(_)));
+    let missing = |path: &&AbsPath| lookup.real_path(path).is_ok_and(|found| found.kind.is_none());
+    wanted.filter_map(FsRule::path).filter(missing).filter(|path| policy.decide(path, Access::Write).allowed).cloned().collect()
+}
+
 /// Rules on writing that mounts cannot hold: the name is free, or a link, or a pattern that may match later.
 fn name_rules(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<NameRule> {
     let roots: Vec<&AbsPath> = policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter_map(FsRule::path).collect();
@@ -261,7 +316,9 @@ fn name_rules(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<NameRule> {
         .filter(|rule| !private(rule))
         .filter_map(|rule| {
             let key = match (rule.effect, &rule.matcher) {
-                (FsEffect::AllowWrite, Matcher::Path(path)) if missing(path) && !inside_another(policy, path) => "allowWrite",
+                (FsEffect::AllowWrite, Matcher::Path(path)) if !rule.create && missing(path) && !inside_another(policy, path) => {
+                    "allowWrite"
+                }
                 (FsEffect::AllowWrite, Matcher::Glob(_)) => "allowWrite",
                 (FsEffect::DenyWrite, Matcher::Path(path)) if inside_a_root(path) && missing(path) => "denyWrite",
                 (FsEffect::DenyWrite, Matcher::Path(_))

@@ -16,10 +16,9 @@ pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, depth: u8) -> B
     let mut points = BTreeMap::from([(AbsPath::root(), Point { kind: FileKind::Directory, pinned: false })]);
     for rule in policy.rules() {
         let Some(path) = rule.path().filter(|path| !in_private_area(path)) else { continue };
-        // The private directory is made just before the mounts are: it counts as existing.
-        let private = matches!(rule.id.0.as_str(), "fs.tmp" | "fs.runs");
-        let kind = if private { Some(FileKind::Directory) } else { lookup.real_path(path).ok().and_then(|found| found.kind) };
-        if let Some(kind) = kind {
+        let found = lookup.real_path(path).ok().and_then(|found| found.kind);
+        // What is made just before the mounts counts as existing.
+        if let Some(kind) = found.or(rule.create.then_some(FileKind::Directory)) {
             points.insert(path.clone(), Point { kind, pinned: false });
         }
     }
@@ -144,6 +143,7 @@ fn git_rule(path: AbsPath) -> FsRule {
         lexical: None,
         matcher: Matcher::Path(path),
         absolute: false,
+        create: false,
         origin: Origin::BuiltIn("rule: the git directory that a .git file names"),
     }
 }
