@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, PossibleValuesParser, ValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
@@ -236,31 +236,34 @@ pub(super) fn command() -> Command {
         .external_subcommand_value_parser(OsStringValueParser::new())
         .disable_help_subcommand(true)
         .args(shared_options(true));
-    let run = Command::new("run").about("Run a command").args(shared_options(true)).arg(
-        Arg::new("command")
-            .value_name("COMMAND")
-            .num_args(0..)
-            .trailing_var_arg(true)
-            .allow_hyphen_values(true)
-            .value_parser(OsStringValueParser::new()),
-    );
-    let json = || Arg::new("json").long("json").help("As JSON").action(ArgAction::SetTrue);
-    let explain = Command::new("explain").about("Print what a run would do").args(shared_options(false)).arg(json());
-    let check = Command::new("check")
-        .about("Ask the policy: exit status 0 allowed, 1 denied")
-        .args(shared_options(false))
-        .arg(Arg::new("access").value_name("ACCESS").required(true).value_parser(PossibleValuesParser::new(["read", "write", "connect"])))
-        .arg(Arg::new("target").value_name("TARGET").required(true).value_parser(OsStringValueParser::new()).help("A path, or HOST:PORT"));
-    let doctor = Command::new("doctor").about("Print what this host can do, layer by layer").args(shared_options(false)).arg(json());
+    // Deferred: only the subcommand that was typed is built.
+    let run = Command::new("run").about("Run a command").defer(|run| {
+        let words = Arg::new("command").value_name("COMMAND").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true);
+        run.args(shared_options(true)).arg(words.value_parser(OsStringValueParser::new()))
+    });
+    let explain =
+        Command::new("explain").about("Print what a run would do").defer(|explain| explain.args(shared_options(false)).arg(json()));
+    let check = Command::new("check").about("Ask the policy: exit status 0 allowed, 1 denied").defer(|check| {
+        let access =
+            Arg::new("access").value_name("ACCESS").required(true).value_parser(PossibleValuesParser::new(["read", "write", "connect"]));
+        let target = Arg::new("target").value_name("TARGET").required(true).value_parser(OsStringValueParser::new());
+        check.args(shared_options(false)).arg(access).arg(target.help("A path, or HOST:PORT"))
+    });
+    let doctor = Command::new("doctor")
+        .about("Print what this host can do, layer by layer")
+        .defer(|doctor| doctor.args(shared_options(false)).arg(json()));
     let profiles = Command::new("profiles")
         .about("List the presets, or print one")
-        .args(shared_options(false))
-        .arg(Arg::new("name").value_name("NAME"));
-    let completions = Command::new("completions")
-        .about("Print a completion script")
-        .args(shared_options(false))
-        .arg(Arg::new("for").value_name("SHELL").required(true).value_parser(ValueParser::new(clap::value_parser!(Shell))));
+        .defer(|profiles| profiles.args(shared_options(false)).arg(Arg::new("name").value_name("NAME")));
+    let completions = Command::new("completions").about("Print a completion script").defer(|completions| {
+        let shell = Arg::new("for").value_name("SHELL").required(true).value_parser(clap::value_parser!(Shell));
+        completions.args(shared_options(false)).arg(shell)
+    });
     top.subcommands([run, explain, check, doctor, profiles, completions])
+}
+
+fn json() -> Arg {
+    Arg::new("json").long("json").help("As JSON").action(ArgAction::SetTrue)
 }
 
 fn shared_options(with_command: bool) -> Vec<Arg> {

@@ -55,20 +55,27 @@ impl AbsPath {
 
     /// Components below the root, outermost first; none for `/`.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &OsStr> {
-        self.0.components().filter_map(|component| match component {
-            Component::Normal(name) => Some(name),
-            _ => None,
-        })
+        self.as_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty()).map(OsStr::from_bytes)
     }
 
     /// Number of components: 0 for `/`.
     pub fn depth(&self) -> usize {
-        self.components().count()
+        match self.as_bytes() {
+            b"/" => 0,
+            // Normalised: one slash before each component and nowhere else.
+            bytes => bytes.iter().filter(|byte| **byte == b'/').count(),
+        }
     }
 
     /// Is `self` the same as `ancestor`, or below it?
+    ///
+    /// Both are normalised, so this is the question of `Path::starts_with` without taking both apart: it is asked for every rule.
     pub fn is_within(&self, ancestor: &AbsPath) -> bool {
-        self.0.starts_with(&ancestor.0)
+        let rest = match ancestor.as_bytes() {
+            b"/" => return true,
+            prefix => self.as_bytes().strip_prefix(prefix),
+        };
+        rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     }
 
     /// Is `self` below `ancestor` and not the same?
@@ -135,6 +142,9 @@ mod tests {
     fn containment_is_by_component() {
         assert!(path("/home/ada/x").is_within(&path("/home/ada")));
         assert!(!path("/home/ada2").is_within(&path("/home/ada")));
+        assert!(path("/home/ada").is_within(&path("/home/ada")));
+        assert!(!AbsPath::root().is_within(&path("/home")));
+        assert_eq!([path("/").depth(), path("/a").depth(), path("/a/b").depth()], [0, 1, 2]);
         assert!(path("/x").is_within(&AbsPath::root()));
         assert!(!path("/x").is_strictly_within(&path("/x")));
     }

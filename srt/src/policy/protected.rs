@@ -66,11 +66,17 @@ impl ProtectedName {
     ///
     /// A write root that is *itself* called `.vscode` was named by the user and is not protected by this row.
     pub fn protects(&self, path: &AbsPath, root: &AbsPath) -> Option<usize> {
+        let same = |name: &OsStr, wanted: &str| name.as_bytes().eq_ignore_ascii_case(wanted.as_bytes());
+        let last = self.components[self.components.len() - 1];
+        // Most paths hold no such name at all, and this is asked for every path and row.
+        if !path.components().any(|name| same(name, last)) {
+            return None;
+        }
         let names: Vec<&OsStr> = path.components().collect();
         let first_end = root.depth().max(self.components.len() - 1) + 1;
         (first_end..=names.len()).find(|&end| {
             let tail = &names[end - self.components.len()..end];
-            tail.iter().zip(self.components).all(|(name, wanted)| name.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()))
+            tail.iter().zip(self.components).all(|(name, wanted)| same(name, wanted))
         })
     }
 }
