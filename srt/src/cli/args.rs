@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
+use crate::plan::Support;
 use crate::settings::FlagSettings;
 
 /// Options that every subcommand takes.
@@ -27,6 +28,8 @@ pub struct Options {
     pub violations: Violations,
     /// `--violations-file`.
     pub violations_file: Option<PathBuf>,
+    /// `--without`: layers that are to be taken as missing. For tests.
+    pub without: Vec<String>,
     /// `--pass-fd`.
     pub pass_fds: Vec<RawFd>,
 }
@@ -195,6 +198,7 @@ fn join(outer: Options, inner: Options) -> Options {
         },
         violations: if inner.violations == Violations::Summary { outer.violations } else { inner.violations },
         violations_file: inner.violations_file.or(outer.violations_file),
+        without: chain(outer.without, inner.without),
         pass_fds: [outer.pass_fds, inner.pass_fds].concat(),
     }
 }
@@ -221,6 +225,7 @@ fn options(matches: &ArgMatches) -> Result<Options, Stop> {
             _ => Violations::Summary,
         },
         violations_file: matches.get_one::<PathBuf>("violations-file").cloned(),
+        without: texts("without"),
         pass_fds: matches.get_many::<i32>("pass-fd").unwrap_or_default().copied().collect(),
     })
 }
@@ -287,6 +292,8 @@ fn shared_options(with_command: bool) -> Vec<Arg> {
         list("allow-domain", "ENTRY", "Let HOST[:PORT] or *.DOMAIN be reached"),
         list("deny-domain", "ENTRY", "Deny it even where another entry allows it"),
         list("accept-gap", "NAME", "Run without a layer that this host or version lacks"),
+        // Shows on one kernel what srt does on others. It can only take away, and what is missing is a gap as on a real host.
+        list("without", "LAYER", "Take LAYER as missing").hide(true).value_parser(PossibleValuesParser::new(Support::LAYERS)),
     ];
     if with_command {
         options.extend([Arg::new("shell-text")

@@ -3,14 +3,16 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use super::args::Options;
 use super::message::Error;
+use super::prepare;
 use crate::Fault;
 use crate::backend;
 use crate::plan::{Answer, Support};
 
 /// Prints every layer, what the kernel offers, what would be used, and the remedy for each gap. 0 where a run would start, 1 where not.
-pub(super) fn doctor(json: bool) -> Result<u8, Error> {
-    let mut support = backend::probe();
+pub(super) fn doctor(options: &Options, json: bool) -> Result<u8, Error> {
+    let mut support = prepare::support(options);
     backend::try_namespaces(&mut support);
     let text = if json {
         serde_json::to_string_pretty(&support).map_err(|error| Fault::new("print the report", error))? + "\n"

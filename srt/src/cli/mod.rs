@@ -29,7 +29,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Action::Run(command) => run::run(&options, command),
         Action::Explain { json } => explain::explain(&options, json),
         Action::Check { access, target } => check::check(&options, &access, &target),
-        Action::Doctor { json } => doctor::doctor(json),
+        Action::Doctor { json } => doctor::doctor(&options, json),
         Action::Profiles { name } => profiles::profiles(name.as_deref()),
         Action::Completions { shell } => completions::print(shell),
     };

@@ -3,7 +3,7 @@
 use super::args::Options;
 use super::message::{self, Error};
 use crate::host::{self, Facts, HostLookup};
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Support};
 use crate::policy::{self, Policy};
 use crate::settings::{self, Sources};
 use crate::{Faults, backend};
@@ -39,6 +39,11 @@ fn unexplained() -> Error {
 }
 
 /// Asks the platform, and makes the plan.
-pub(super) fn plan(decided: &Decided) -> Result<Plan, Error> {
-    Ok(plan::build(&decided.policy, &backend::probe())?)
+pub(super) fn plan(options: &Options, decided: &Decided) -> Result<Plan, Error> {
+    Ok(plan::build(&decided.policy, &support(options))?)
+}
+
+/// What the platform can do, less what a test takes away.
+pub(super) fn support(options: &Options) -> Support {
+    options.without.iter().fold(backend::probe(), |support, layer| support.without(layer))
 }

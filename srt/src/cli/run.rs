@@ -17,7 +17,7 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     backend::close_inherited(&options.pass_fds)?;
     let decided = prepare::decide(options)?;
     let command = Command { argv: argv(typed, &decided.facts), pass_fds: options.pass_fds.clone() };
-    let plan = prepare::plan(&decided)?;
+    let plan = prepare::plan(options, &decided)?;
     say_gaps(&plan, options);
     let text = command.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let ignore = IgnoreRules::build(&decided.policy.ignore_violations, &text).map_err(|faults| Faults::new(faults).map(Error::from));

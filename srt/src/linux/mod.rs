@@ -13,6 +13,7 @@ mod init;
 mod landlock;
 mod made;
 mod mount_api;
+mod mount_table;
 mod mounts;
 mod network;
 mod probe;

@@ -13,6 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
 
+use super::mount_table;
 use super::sys::{MountAttributes, mount_setattr};
 
 /// What may not be done beneath a mount.
@@ -149,75 +150,25 @@ fn open_top(target: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, name.as_c_str(), OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
 }
 
-/// mount(2) restricts one mount at a time: the mount at `root` and every mount below it, from mountinfo (proc_pid_mountinfo(5)).
+/// mount(2) restricts one mount at a time: the mount at `root` and every mount below it.
 fn restrict_recursively(root: BorrowedFd<'_>, restrictions: Restrictions) -> Result<(), Errno> {
     let top = rustix::fs::readlink(fd_path(root).as_c_str(), Vec::new())?;
-    let table = std::fs::read("/proc/self/mountinfo").map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-    for line in table.split(|byte| *byte == b'\n') {
-        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-        let [_, _, _, _, point, options, ..] = fields.as_slice() else { continue };
-        let point = unescape(point);
-        let within = point == top.to_bytes()
-            || point.strip_prefix(top.to_bytes()).is_some_and(|rest| rest.starts_with(b"/") || top.to_bytes() == b"/");
-        if within {
-            let point = CString::new(point).map_err(|_| Errno::INVAL)?;
-            // Flags that the mount has already are locked in a user namespace: leaving one out would be refused.
-            let flags = MountFlags::BIND | restrictions.flags() | present_flags(options);
-            match rustix::mount::mount_remount(point.as_c_str(), flags, c"") {
-                // A mount beneath another one cannot be named, and so cannot be reached either.
-                Ok(()) | Err(Errno::INVAL | Errno::NOENT | Errno::ACCESS) => {}
-                Err(error) => return Err(error),
-            }
+    for mount in mount_table::read()?.iter().filter(|mount| mount.is_within(top.to_bytes())) {
+        let point = CString::new(mount.point.as_slice()).map_err(|_| Errno::INVAL)?;
+        // Flags that the mount has already are locked in a user namespace: leaving one out would be refused.
+        let flags = MountFlags::BIND | restrictions.flags() | mount.flags;
+        match rustix::mount::mount_remount(point.as_c_str(), flags, c"") {
+            // A mount beneath another one cannot be named, and so cannot be reached either.
+            Ok(()) | Err(Errno::INVAL | Errno::NOENT | Errno::ACCESS) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-/// Octal escapes of mountinfo: space, tab, newline, backslash.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let octal = text.get(at + 1..at + 4).filter(|digits| text[at] == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
-        match octal {
-            Some(digits) => {
-                out.push(digits.iter().fold(0u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
-                at += 4;
-            }
-            None => {
-                out.push(text[at]);
-                at += 1;
-            }
-        }
-    }
-    out
-}
-
-fn present_flags(options: &[u8]) -> MountFlags {
-    options.split(|byte| *byte == b',').fold(MountFlags::empty(), |flags, option| {
-        flags
-            | match option {
-                b"ro" => MountFlags::RDONLY,
-                b"nosuid" => MountFlags::NOSUID,
-                b"nodev" => MountFlags::NODEV,
-                b"noexec" => MountFlags::NOEXEC,
-                b"noatime" => MountFlags::NOATIME,
-                b"nodiratime" => MountFlags::NODIRATIME,
-                b"relatime" => MountFlags::RELATIME,
-                _ => MountFlags::empty(),
-            }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mountinfo_escapes_are_undone() {
-        assert_eq!(unescape(b"/a\\040b\\134c"), b"/a b\\c");
-        assert_eq!(unescape(b"/plain\\04"), b"/plain\\04");
-    }
 
     #[test]
     fn options_are_joined_as_mount_wants_them() {

@@ -17,6 +17,7 @@ use rustix::mount::UnmountFlags;
 
 use super::failure::{Failure, Step as _};
 use super::mount_api::{MountApi, Restrictions};
+use super::mount_table;
 use super::script::{MountStep, Mounts};
 use crate::plan::{Node, NodeKind};
 use crate::policy::AbsPath;
@@ -50,7 +51,11 @@ pub(super) fn enter(mounts: &Mounts) -> Result<(), Failure> {
     builder.hide_system_secrets()?;
     builder.mount_proc(mounts.host_proc_allowed)?;
     builder.mount_dev()?;
-    pivot(builder.root.as_fd())
+    pivot(builder.root.as_fd())?;
+    if cfg!(debug_assertions) {
+        mount_table::compare(&mounts.steps)?;
+    }
+    Ok(())
 }
 
 struct Builder {

@@ -53,6 +53,27 @@ pub struct Support {
     pub new_mount_api: bool,
 }
 
+impl Support {
+    /// Names that [`Support::without`] takes.
+    pub const LAYERS: [&'static str; 5] = ["user-namespaces", "seccomp", "landlock", "landlock-scopes", "new-mount-api"];
+
+    /// The same host without one layer.
+    #[must_use]
+    pub fn without(mut self, layer: &str) -> Self {
+        let missing =
+            || Answer::No(Refusal { cause: format!("{layer} was taken away by --without"), remedy: "leave --without out".to_owned() });
+        match layer {
+            "user-namespaces" => self.user_namespaces = missing(),
+            "seccomp" => self.seccomp = missing(),
+            "landlock" => self.landlock_abi = 0,
+            "landlock-scopes" => self.landlock_abi = self.landlock_abi.min(SCOPES_ABI - 1),
+            "new-mount-api" => self.new_mount_api = false,
+            _ => {}
+        }
+        self
+    }
+}
+
 /// One run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
