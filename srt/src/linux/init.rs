@@ -46,7 +46,7 @@ enum Started {
 
 /// The recipe.
 fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Started, Failure> {
-    let Armed { script, ruleset, filter, scratch, made } = armed;
+    let Armed { script, ruleset, filter, scratch, made, readers } = armed;
     // The directories and the lock belong to the supervisor.
     scratch.leave_to_parent();
     std::mem::forget(made);
@@ -54,6 +54,7 @@ fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Sta
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).step("follow the supervisor's death")?;
     map_ids(script.identity)?;
     mounts::enter(&script.mounts)?;
+    fds::reopen(&readers)?;
     let listener = network::enter(script.network)?;
     channel.report(&Report::Listener, Some(listener.as_fd())).step("hand over the proxy's socket")?;
     drop(listener);

@@ -91,6 +91,16 @@ pub(super) fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
+/// dup2(2): makes the number `descriptor` mean what `file` means. It stays open over execve(2).
+///
+/// # Errors
+/// As dup2(2).
+pub(super) fn replace(file: &OwnedFd, descriptor: RawFd) -> Result<(), Errno> {
+    // SAFETY: whoever uses the number afterwards wants the new meaning; nothing of ours owns it.
+    let result = unsafe { libc::dup2(file.as_raw_fd(), descriptor) };
+    if result >= 0 { Ok(()) } else { Err(last_error()) }
+}
+
 /// `LANDLOCK_CREATE_RULESET_VERSION`: the ABI of the running kernel, 0 where Landlock is missing or off.
 pub(super) fn landlock_abi() -> u32 {
     const VERSION: u32 = 1;

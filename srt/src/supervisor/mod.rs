@@ -121,6 +121,7 @@ fn set_up_failed(errno: i32, action: String, gap: Option<&str>) -> Fault {
         Some("new-proc") => fault.hint(
             "this container hides parts of /proc, and the kernel refuses a new one: \"enableWeakerNestedSandbox\": true binds the container's own",
         ),
+        Some("reader") => fault.hint("the policy does not let the command read this file; what is meant for it can come through a pipe: cat FILE | srt …"),
         _ => fault,
     }
 }
