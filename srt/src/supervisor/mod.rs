@@ -57,7 +57,7 @@ pub fn run(running: Running, network: NetPolicy, sink: EventSink) -> End {
         Err(fault) => fault.into(),
     };
     terminal.restore();
-    wait_for_init(running, matches!(end.outcome, Outcome::Exited(_) | Outcome::Killed(_)));
+    wait_for_init(running);
     end
 }
 
@@ -136,14 +136,11 @@ fn errno_text(errno: i32) -> String {
     crate::fault::errno_text(&std::io::Error::from_raw_os_error(errno))
 }
 
-/// Reaps `init`: whoever is PID 1 around us may not.
-fn wait_for_init(running: Running, ended: bool) {
+/// Reaps `init`: whoever is PID 1 around us may not. The private directory goes afterwards: while it is a mount point of the sandbox, removing it costs more
+/// than the wait.
+fn wait_for_init(running: Running) {
     // Closed first: an init that still waits for us ends by that.
     drop(running.channel);
-    if ended {
-        // Nothing runs in the sandbox any more; its namespaces are taken down while we tidy up.
-        drop(running.scratch);
-    }
     let id = || rustix::process::WaitId::PidFd(running.init.as_fd());
     while matches!(rustix::process::waitid(id(), rustix::process::WaitIdOptions::EXITED), Err(Errno::INTR)) {}
 }
