@@ -8,7 +8,8 @@ fn descriptors_above_two_are_closed() {
         let area = Area::new(who);
         area.file("outside/file", "secret");
         let redirect = format!("exec 7<{0}/file 9>>{0}/file 200<{0}; exec \"$@\"", area.text("outside"));
-        area.probe_outside(&["fds"]).through_shell(&redirect).run().assert_prints("0 1 2 7 9 200");
+        let outside = area.probe_outside(&["fds"]).through_shell(&redirect).run().out();
+        assert!(["7", "9", "200"].iter().all(|number| outside.split(' ').any(|open| open == *number)), "{outside}");
         area.probe(&area.rules(), &["fds"]).through_shell(&redirect).run().assert_prints("0 1 2");
     });
 }

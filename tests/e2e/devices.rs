@@ -9,9 +9,10 @@ fn the_usual_devices_work() {
         let script = "
             echo x >/dev/null && head -c 3 /dev/zero | wc -c && head -c 3 /dev/urandom | wc -c && head -c 3 /dev/random | wc -c
             { echo x >/dev/full; } 2>/dev/null || echo full
-            echo out >/dev/stdout; echo in | cat /dev/stdin; cat <(echo substituted); : >/dev/shm/x && echo shm; ls -d /dev/fd /dev/pts /dev/ptmx";
+            # A pipe of the command's own: one of another user could not be opened by name outside either.
+            (echo out >/dev/stdout) | cat; (echo out >/dev/fd/1) | cat; echo in | cat /dev/stdin; cat <(echo substituted); : >/dev/shm/x && echo shm; ls -d /dev/fd /dev/pts /dev/ptmx";
         let outcome = area.srt(&area.rules()).args(&["bash", "-c", script]).run();
-        outcome.assert_prints("3\n3\n3\nfull\nout\nin\nsubstituted\nshm\n/dev/fd\n/dev/ptmx\n/dev/pts");
+        outcome.assert_prints("3\n3\n3\nfull\nout\nout\nin\nsubstituted\nshm\n/dev/fd\n/dev/ptmx\n/dev/pts");
     });
 }
 

@@ -59,8 +59,7 @@ fn ctrl_z_stops_the_job_and_fg_continues_it() {
         terminal.wait_for("up-42");
         terminal.enter("\x1a");
         terminal.wait_for("Stopped");
-        terminal.enter("fg\n");
-        terminal.enter("hello\n");
+        terminal.enter("fg\nhello\n");
         terminal.wait_for("line is hello");
         terminal.enter("exit 5\n");
         assert_eq!(terminal.wait().code(), Some(5));
@@ -88,11 +87,13 @@ fn an_interactive_shell_inside_has_job_control() {
         let program = area.srt(&area.rules()).args(&["bash", "--norc", "--noprofile", "-i"]).env("PS1", "inside> ");
         let mut terminal = Terminal::start(&area, &program);
         terminal.wait_for("inside>");
-        terminal.enter("sleep 60\n");
+        // The job tells when it is in the foreground: before that, Ctrl-Z would go to the shell, which ignores it.
+        terminal.enter("sh -c 'echo going-$((1+1)); exec sleep 60'\n");
+        terminal.wait_for("going-2");
         terminal.enter("\x1a");
         terminal.wait_for("Stopped");
-        terminal.enter("jobs | sed s/sleep/SLEPT/\n");
-        terminal.wait_for("SLEPT");
+        terminal.enter("jobs | sed s/exec/EXEC/\n");
+        terminal.wait_for("EXEC");
         terminal.enter("kill %1; wait; echo done-$((6*7))\n");
         terminal.wait_for("done-42");
         terminal.enter("exit 4\n");

@@ -12,11 +12,13 @@ use crate::{Identity, Program, Rules, Snapshot};
 /// A directory of one identity, removed when dropped.
 ///
 /// `work/` is meant to be written (the usual write root), `home/` is `HOME`, `outside/` is beside both, `tmp/` is the caller's
-/// `TMPDIR`. All belong to the identity: without srt it may change each of them.
+/// `TMPDIR`. All belong to the identity: without srt it may change each of them. Settings files lie in a directory of their own beside
+/// the area, so that writing one is no change of the area.
 pub struct Area {
     /// Whose it is.
     pub who: Identity,
     root: PathBuf,
+    settings: PathBuf,
 }
 
 impl Area {
@@ -27,9 +29,12 @@ impl Area {
     pub fn new(who: Identity) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let root = shared_root().join(format!("{}-{}", COUNT.fetch_add(1, Ordering::Relaxed), who.name));
-        fs::create_dir(&root).unwrap_or_else(|error| panic!("cannot create {}: {error}", root.display()));
-        let area = Area { who, root };
-        area.own(&area.root);
+        let settings = root.with_extension("settings");
+        let area = Area { who, root, settings };
+        for path in [&area.root, &area.settings] {
+            fs::create_dir(path).unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
+            area.own(path);
+        }
         for name in ["work", "home", "outside", "tmp"] {
             area.dir(name);
         }
@@ -126,8 +131,13 @@ impl Area {
     /// Writes a settings file; equal rules share one.
     pub fn settings(&self, rules: &Rules) -> String {
         let text = rules.text();
-        let name = format!("settings-{:x}.json", fingerprint(text.as_bytes()));
-        self.file(&name, &text).display().to_string()
+        let path = self.settings.join(format!("{:x}.json", fingerprint(text.as_bytes())));
+        // Written once: runs in parallel may be reading it.
+        if !path.exists() {
+            fs::write(&path, &text).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+            self.own(&path);
+        }
+        path.display().to_string()
     }
 
     /// The probe inside, under these rules.
@@ -149,8 +159,10 @@ impl Area {
 
 impl Drop for Area {
     fn drop(&mut self) {
-        if std::env::var_os("SRT_TEST_KEEP").is_none() && fs::remove_dir_all(&self.root).is_err() {
-            eprintln!("{} could not be removed wholly", self.root.display());
+        for path in [&self.root, &self.settings] {
+            if std::env::var_os("SRT_TEST_KEEP").is_none() && fs::remove_dir_all(path).is_err() {
+                eprintln!("{} could not be removed wholly", path.display());
+            }
         }
     }
 }

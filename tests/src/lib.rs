@@ -20,7 +20,7 @@ pub mod terminal;
 pub use area::Area;
 pub use binaries::{probe, srt};
 pub use denial::Denial;
-pub use identity::{Identity, for_each_identity};
+pub use identity::{Identity, as_root, as_user, for_each_identity};
 pub use outcome::Outcome;
 pub use rules::Rules;
 pub use run::{Program, Running};
