@@ -23,7 +23,12 @@ impl Toolchain {
     /// Shell text with the toolchain in reach and a cargo home of its own in the area.
     fn cargo(&self, area: &Area, shell: Program, text: &str) -> Program {
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.bin);
-        shell.args(&["-c", text]).env("PATH", path).env("CARGO_HOME", area.text("work/cargo-home")).env("CARGO_TERM_COLOR", "never").limit(300)
+        shell
+            .args(&["-c", text])
+            .env("PATH", path)
+            .env("CARGO_HOME", area.text("work/cargo-home"))
+            .env("CARGO_TERM_COLOR", "never")
+            .limit(300)
     }
 }
 
@@ -35,7 +40,10 @@ fn from_rustc() -> Option<String> {
 
 /// A crate with one real dependency and a test that uses it.
 fn write_crate(area: &Area, build_script: &str) {
-    area.file("work/job/Cargo.toml", "[package]\nname = \"job\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\nitoa = \"1\"\n\n[workspace]\n");
+    area.file(
+        "work/job/Cargo.toml",
+        "[package]\nname = \"job\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\n[dependencies]\nitoa = \"1\"\n\n[workspace]\n",
+    );
     let test = "#[test]\nfn number_is_written() {\n    assert_eq!(itoa::Buffer::new().format(42), \"42\");\n}\n";
     area.file("work/job/src/lib.rs", test);
     if !build_script.is_empty() {
@@ -100,7 +108,9 @@ fn denied_host(line: &str) -> Option<String> {
     if !line.contains("net.") {
         return None;
     }
-    let word = line.split_whitespace().find(|word| word.rsplit_once(':').is_some_and(|(host, port)| host.contains('.') && port.trim_end_matches([',', ')']).parse::<u16>().is_ok()))?;
+    let word = line.split_whitespace().find(|word| {
+        word.rsplit_once(':').is_some_and(|(host, port)| host.contains('.') && port.trim_end_matches([',', ')']).parse::<u16>().is_ok())
+    })?;
     Some(word.trim_matches([',', '(', ')', '`', '"']).to_owned())
 }
 

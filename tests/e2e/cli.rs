@@ -43,7 +43,14 @@ fn arguments_reach_the_command_untouched() {
         let probe = srt_tests::probe().display().to_string();
         let arguments = ["-x", "--y", "a b", "", "*", "$HOME", "--", "-c", "--settings", "--version", "-h", "'\"\\", "ä\u{200b}", "-"];
         let expected = format!("{arguments:?}");
-        for prefix in [&["run", "--settings", &settings, "--"][..], &["run", "--settings", &settings], &["--settings", &settings, "--"], &["--settings", &settings], &["-s", &settings], &["--config", &settings]] {
+        for prefix in [
+            &["run", "--settings", &settings, "--"][..],
+            &["run", "--settings", &settings],
+            &["--settings", &settings, "--"],
+            &["--settings", &settings],
+            &["-s", &settings],
+            &["--config", &settings],
+        ] {
             area.bare_srt().args(prefix).args(&[&probe, "args"]).args(&arguments).run().assert_prints(&expected).assert_code(0);
         }
     });
@@ -126,9 +133,11 @@ fn rules_on_the_command_line_join_those_of_the_file() {
             area.bare_srt().args(&["run", "--settings", &settings]).args(options).args(&["--", &probe]).args(operation).run()
         };
         run(&["--allow-write", &area.text("outside")], &["append", &area.text("outside/file")]).assert_prints("ok");
-        run(&["--deny-write", &area.text("work/hole")], &["create", &area.text("work/hole/new")]).assert_prints_one_of(&["EROFS", "EACCES"]);
+        run(&["--deny-write", &area.text("work/hole")], &["create", &area.text("work/hole/new")])
+            .assert_prints_one_of(&["EROFS", "EACCES"]);
         run(&["--deny-read", &area.text("outside/file")], &["cat", &area.text("outside/file")]).assert_prints("EACCES");
-        run(&["--deny-read", &area.text("outside"), "--allow-read", &area.text("outside/file")], &["cat", &area.text("outside/file")]).assert_prints("keptx");
+        run(&["--deny-read", &area.text("outside"), "--allow-read", &area.text("outside/file")], &["cat", &area.text("outside/file")])
+            .assert_prints("keptx");
     });
 }
 
@@ -166,7 +175,8 @@ fn standard_output_belongs_to_the_command() {
         let area = Area::new(who);
         let settings = area.settings(&area.rules());
         let probe = srt_tests::probe().display().to_string();
-        let outcome = area.bare_srt().args(&["run", "--debug", "--settings", &settings, "--", &probe, "connect-get", "denied.test:443"]).run();
+        let outcome =
+            area.bare_srt().args(&["run", "--debug", "--settings", &settings, "--", &probe, "connect-get", "denied.test:443"]).run();
         assert!(outcome.out().starts_with("HTTP/1.1 403"), "{outcome}");
         outcome.assert_one_event("denied.test:443", "net.");
     });
@@ -188,7 +198,11 @@ fn violations_can_be_json_or_off_or_in_a_file() {
         let settings = area.settings(&area.rules());
         let probe = srt_tests::probe().display().to_string();
         let run = |options: &[&str]| {
-            area.bare_srt().args(&["run", "--settings", &settings]).args(options).args(&["--", &probe, "connect-get", "denied.test:443"]).run()
+            area.bare_srt()
+                .args(&["run", "--settings", &settings])
+                .args(options)
+                .args(&["--", &probe, "connect-get", "denied.test:443"])
+                .run()
         };
         run(&["--violations", "off"]).assert_no_event("denied.test:443");
         one_json_event(&run(&["--violations", "json"]).err());

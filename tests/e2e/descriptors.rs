@@ -55,7 +55,8 @@ fn ten_megabytes_pass_a_pipeline_between_two_sandboxes() {
         let area = Area::new(who);
         let rules = area.rules();
         let words = |words: Vec<String>| words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
-        let (from, to) = (words(area.probe(&rules, &["write-bytes", "10485760"]).words()), words(area.probe(&rules, &["read-count"]).words()));
+        let (from, to) =
+            (words(area.probe(&rules, &["write-bytes", "10485760"]).words()), words(area.probe(&rules, &["read-count"]).words()));
         area.outside("/bin/sh").args(&["-c", &format!("{from} | {to}")]).run().assert_prints("10485760").assert_code(0);
     });
 }
@@ -94,7 +95,8 @@ fn a_descriptor_named_with_pass_fd_is_kept() {
         area.file("outside/file", "handed over");
         let settings = area.settings(&area.rules());
         let probe = srt_tests::probe().display().to_string();
-        let program = area.bare_srt().args(&["run", "--settings", &settings, "--pass-fd", "7", "--", "sh", "-c", &format!("cat <&7; {probe} fds")]);
+        let program =
+            area.bare_srt().args(&["run", "--settings", &settings, "--pass-fd", "7", "--", "sh", "-c", &format!("cat <&7; {probe} fds")]);
         let redirect = format!("exec \"$@\" 7<{0}/file 8<{0}/file", area.text("outside"));
         program.through_shell(&redirect).run().assert_prints("handed over0 1 2 7");
     });

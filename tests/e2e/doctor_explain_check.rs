@@ -47,7 +47,8 @@ fn check_says_what_a_run_does_and_names_rule_and_origin() {
 fn check_connect_says_what_the_proxy_does() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        let settings = area.settings(&area.rules().allow_domain("*.example.com").allow_domain("one.test:443").deny_domain("bad.example.com"));
+        let settings =
+            area.settings(&area.rules().allow_domain("*.example.com").allow_domain("one.test:443").deny_domain("bad.example.com"));
         let check = |target: &str| area.bare_srt().args(&["check", "--settings", &settings, "connect", target]).run();
         for (target, code) in [
             ("a.example.com:443", 0),
@@ -73,7 +74,9 @@ fn checks_run_nothing_and_change_nothing() {
         let area = Area::new(who);
         let settings = area.settings(&area.rules());
         let before = area.snapshot();
-        for line in [&["check", "--settings", &settings, "write", "new"][..], &["explain", "--settings", &settings], &["doctor"], &["profiles"]] {
+        for line in
+            [&["check", "--settings", &settings, "write", "new"][..], &["explain", "--settings", &settings], &["doctor"], &["profiles"]]
+        {
             area.bare_srt().args(line).run();
         }
         before.assert_unchanged(area.root());

@@ -42,7 +42,17 @@ fn the_option_for_a_directory_changes_it_for_command_and_relative_settings() {
         area.dir("outside/there");
         let settings = area.settings(&area.rules().allow_write("."));
         for option in ["-C", "--cwd"] {
-            let program = area.bare_srt().args(&["run", "--settings", &settings, option, &area.text("outside/there"), "--", "sh", "-c", "pwd; echo x >made"]);
+            let program = area.bare_srt().args(&[
+                "run",
+                "--settings",
+                &settings,
+                option,
+                &area.text("outside/there"),
+                "--",
+                "sh",
+                "-c",
+                "pwd; echo x >made",
+            ]);
             program.run().assert_prints(&area.text("outside/there")).assert_code(0);
             assert_eq!(area.content("outside/there/made"), "x\n");
         }
@@ -55,7 +65,11 @@ fn a_missing_directory_is_refused() {
         let area = Area::new(who);
         let settings = area.settings(&area.rules());
         let missing = area.text("nowhere");
-        area.bare_srt().args(&["run", "--settings", &settings, "-C", &missing, "--", "true"]).run().assert_refused().assert_err_has(&missing);
+        area.bare_srt()
+            .args(&["run", "--settings", &settings, "-C", &missing, "--", "true"])
+            .run()
+            .assert_refused()
+            .assert_err_has(&missing);
     });
 }
 

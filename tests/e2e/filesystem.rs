@@ -104,8 +104,12 @@ fn a_hole_in_a_write_root_cannot_be_changed() {
 
 #[test]
 fn a_denied_path_cannot_be_removed_or_renamed_from_above() {
-    let operations: &[&[&str]] =
-        &[&["rmdir", "@/work/empty"], &["rename", "@/work/empty", "@/work/away"], &["unlink", "@/work/file"], &["rename", "@/work/file", "@/work/away"]];
+    let operations: &[&[&str]] = &[
+        &["rmdir", "@/work/empty"],
+        &["rename", "@/work/empty", "@/work/away"],
+        &["unlink", "@/work/file"],
+        &["rename", "@/work/file", "@/work/away"],
+    ];
     for_each_identity(|who| {
         for operation in operations {
             Denial {

@@ -23,7 +23,12 @@ fn a_server_on_the_hosts_loopback_is_not_reached_directly() {
         area.probe_outside(&["connect-tcp", &server.literal()]).run().assert_prints("ok");
         let reached = server.accepted();
         for rules in [Rules::new(), Rules::new().allow_domain(server.literal())] {
-            area.probe(&rules, &["connect-tcp", &server.literal()]).run().assert_prints_one_of(&["ECONNREFUSED", "EACCES", "EPERM", "ENETUNREACH"]);
+            area.probe(&rules, &["connect-tcp", &server.literal()]).run().assert_prints_one_of(&[
+                "ECONNREFUSED",
+                "EACCES",
+                "EPERM",
+                "ENETUNREACH",
+            ]);
         }
         assert_eq!(server.accepted(), reached, "the host saw a connection");
     });
@@ -176,8 +181,11 @@ fn the_spelling_of_a_host_does_not_get_around_a_denial() {
     for_each_identity(|who| {
         let (area, server) = (Area::new(who), Server::http());
         let port = server.address.port();
-        let rules = Rules::new().allow_domain("127.0.0.1").allow_domain("localhost").deny_domain(server.literal()).deny_domain(server.name());
-        for spelling in ["LOCALHOST", "localhost.", "127.1", "0x7f.0.0.1", "2130706433", "0177.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]"] {
+        let rules =
+            Rules::new().allow_domain("127.0.0.1").allow_domain("localhost").deny_domain(server.literal()).deny_domain(server.name());
+        for spelling in
+            ["LOCALHOST", "localhost.", "127.1", "0x7f.0.0.1", "2130706433", "0177.0.0.1", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]"]
+        {
             for way in WAYS {
                 let target = format!("{spelling}:{port}");
                 let outcome = area.probe(&rules, &[way, &target]).run();
@@ -198,7 +206,9 @@ fn no_name_may_lead_to_the_hosts_loopback_unless_it_is_localhost() {
         };
         let target = format!("{name}:{}", server.address.port());
         for way in WAYS {
-            let outcome = area.probe(&Rules::new().allow_domain("127.0.0.2").set("network", "allowedDomains", json!([target])), &[way, &target]).run();
+            let outcome = area
+                .probe(&Rules::new().allow_domain("127.0.0.2").set("network", "allowedDomains", json!([target])), &[way, &target])
+                .run();
             // A name without a dot is no valid entry: then the refusal of the settings says so and nothing runs.
             assert!(!outcome.out().contains(GREETING), "{outcome}");
         }

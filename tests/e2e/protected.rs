@@ -113,7 +113,10 @@ fn the_settings_file_of_a_run_cannot_be_written_by_it() {
         let area = Area::new(who);
         let file = area.file("work/.srt.json", &area.rules().text()).display().to_string();
         let before = area.content("work/.srt.json");
-        let outcome = area.bare_srt().args(&["run", "--settings", &file, "--", "sh", "-c", "echo '{}' >.srt.json; rm -f .srt.json; mv .srt.json x; true"]).run();
+        let outcome = area
+            .bare_srt()
+            .args(&["run", "--settings", &file, "--", "sh", "-c", "echo '{}' >.srt.json; rm -f .srt.json; mv .srt.json x; true"])
+            .run();
         outcome.assert_code(0);
         assert_eq!(area.content("work/.srt.json"), before);
     });

@@ -66,7 +66,8 @@ fn git_cannot_set_a_hook_or_a_config_of_an_existing_repository() {
         }
         area.outside("/bin/sh").args(&["-ec", "git init -q repo; mkdir -p repo/.git/hooks"]).run().assert_code(0);
         let before = (srt_tests::Snapshot::of(&area.path("work/repo/.git/hooks")), area.content("work/repo/.git/config"));
-        let script = "cd repo; git config core.fsmonitor 'touch /tmp/x'; echo x >.git/hooks/post-checkout; git config --unset core.bare; true";
+        let script =
+            "cd repo; git config core.fsmonitor 'touch /tmp/x'; echo x >.git/hooks/post-checkout; git config --unset core.bare; true";
         area.shell(&area.rules(), script).run().assert_code(0);
         before.0.assert_unchanged(&area.path("work/repo/.git/hooks"));
         assert_eq!(before.1, area.content("work/repo/.git/config"));
@@ -85,7 +86,11 @@ fn make_and_gcc_build_and_run_a_program() {
 
 #[test]
 fn tar_packs_and_unpacks() {
-    works(&["tar", "gzip"], "mkdir d; seq 1000 >d/f; ln -s f d/l; tar czf d.tgz d; mkdir out; tar xzf d.tgz -C out; wc -l <out/d/l", "1000");
+    works(
+        &["tar", "gzip"],
+        "mkdir d; seq 1000 >d/f; ln -s f d/l; tar czf d.tgz d; mkdir out; tar xzf d.tgz -C out; wc -l <out/d/l",
+        "1000",
+    );
 }
 
 #[test]
@@ -186,5 +191,9 @@ fn shell_pipelines_substitutions_and_here_documents_work() {
 
 #[test]
 fn a_large_shell_tree_walk_works() {
-    works(&["find"], "find /usr/share -xdev -type f 2>/dev/null | head -2000 | xargs -d '\\n' stat -c %s >/dev/null && echo walked", "walked");
+    works(
+        &["find"],
+        "find /usr/share -xdev -type f 2>/dev/null | head -2000 | xargs -d '\\n' stat -c %s >/dev/null && echo walked",
+        "walked",
+    );
 }

@@ -8,7 +8,8 @@ fn two_hundred_sandboxes_at_once_all_work() {
         let area = Area::new(who);
         let rules = area.rules();
         let before = std::fs::read_dir(area.path("tmp")).map(Iterator::count).ok();
-        let runs: Vec<_> = (0..200).map(|number| area.shell(&rules, &format!("echo {number} >n{number}; echo {number}")).limit(120).spawn()).collect();
+        let runs: Vec<_> =
+            (0..200).map(|number| area.shell(&rules, &format!("echo {number} >n{number}; echo {number}")).limit(120).spawn()).collect();
         let mut failed = Vec::new();
         for (number, run) in runs.into_iter().enumerate() {
             let outcome = run.wait();
@@ -39,7 +40,9 @@ fn a_thousand_rules_work() {
         let area = Area::new(who);
         let mut rules = area.rules();
         for number in 0..1000 {
-            rules = rules.deny_read(area.file(&format!("work/secrets/{number}"), "secret").display().to_string()).allow_domain(format!("host{number}.example.com"));
+            rules = rules
+                .deny_read(area.file(&format!("work/secrets/{number}"), "secret").display().to_string())
+                .allow_domain(format!("host{number}.example.com"));
         }
         area.file("work/secrets/plain", "public");
         let outcome = area.shell(&rules, "cat secrets/* 2>/dev/null; true").run();

@@ -28,7 +28,17 @@ const CALLS: &[(&str, &str)] = &[
 
 /// Calls that an ordinary user is refused outside too, or that a kernel may lack: root's answer is the control, where it tells anything.
 const CALLS_OF_ROOT: &[&str] = &[
-    "pivot_root", "move_mount", "fsopen", "fsmount", "fspick", "bpf", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
+    "pivot_root",
+    "move_mount",
+    "fsopen",
+    "fsmount",
+    "fspick",
+    "bpf",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
 ];
 
 #[test]

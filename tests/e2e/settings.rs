@@ -30,7 +30,21 @@ fn table(network: &str, filesystem: &str) -> String {
 fn a_file_that_is_no_settings_file_is_refused() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        for text in ["", " \n", "null", "[]", "1", "\"x\"", "{", "{]", "{\"network\": }", "nonsense", "{} {}", "\u{0}", "{\"network\": {}, \"network\": {}}"] {
+        for text in [
+            "",
+            " \n",
+            "null",
+            "[]",
+            "1",
+            "\"x\"",
+            "{",
+            "{]",
+            "{\"network\": }",
+            "nonsense",
+            "{} {}",
+            "\u{0}",
+            "{\"network\": {}, \"network\": {}}",
+        ] {
             refused(&area, text, "");
         }
     });
@@ -50,7 +64,7 @@ fn a_named_file_that_is_missing_or_unreadable_or_no_file_is_refused() {
         }
         if !who.is_root() {
             let path = area.file("outside/secret.json", &Rules::new().text());
-            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0)).expect("the owner may change a mode");
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("the owner may change a mode");
             let path = path.display().to_string();
             area.bare_srt().args(&["run", "--settings", &path, "--", "touch", "mark"]).run().assert_refused().assert_err_has(&path);
         }
@@ -63,7 +77,12 @@ fn a_fifo_or_device_as_settings_file_does_not_hang() {
         let area = Area::new(who);
         area.probe_outside(&["mknod", "fifo", &area.text("outside/fifo")]).run().assert_prints("ok");
         for path in [area.text("outside/fifo"), "/dev/zero".into(), "/dev/null".into()] {
-            area.bare_srt().args(&["run", "--settings", &path, "--", "touch", "mark"]).limit(20).run().assert_refused().assert_err_has(&path);
+            area.bare_srt()
+                .args(&["run", "--settings", &path, "--", "touch", "mark"])
+                .limit(20)
+                .run()
+                .assert_refused()
+                .assert_err_has(&path);
         }
         assert!(!area.has("work/mark"));
     });

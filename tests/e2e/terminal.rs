@@ -10,7 +10,8 @@ fn the_command_has_the_callers_terminal_session_and_group() {
         let area = Area::new(who);
         let probe = srt_tests::probe().display();
         // `tty` finds the name only where the device node is there too.
-        let script = format!("tty && test -t 0 && test -t 1 && test -t 2 && echo typed </dev/tty >/dev/tty && {probe} winsize; echo end-$?");
+        let script =
+            format!("tty && test -t 0 && test -t 1 && test -t 2 && echo typed </dev/tty >/dev/tty && {probe} winsize; echo end-$?");
         let mut terminal = Terminal::start(&area, &area.shell(&area.rules(), &script));
         terminal.wait_for("end-");
         let shown = terminal.shown();
@@ -106,7 +107,8 @@ fn characters_cannot_be_pushed_into_the_callers_terminal() {
     for_each_identity(|who| {
         let area = Area::new(who);
         let probe = srt_tests::probe().display();
-        let script = format!("{probe} ioctl /dev/tty 0x5412; {probe} ioctl /dev/tty 0x100005412; {probe} ioctl /dev/stdin 0x5412; echo end");
+        let script =
+            format!("{probe} ioctl /dev/tty 0x5412; {probe} ioctl /dev/tty 0x100005412; {probe} ioctl /dev/stdin 0x5412; echo end");
         let mut terminal = Terminal::start(&area, &area.shell(&area.rules(), &script));
         terminal.wait_for("end");
         let shown = terminal.shown();

@@ -15,7 +15,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "cat", arguments: &["PATH"], run: |a| Ok(String::from_utf8_lossy(&fs::read(&a[0])?).into_owned()) },
     Operation { name: "write", arguments: &["PATH"], run: |a| ok(OpenOptions::new().write(true).open(&a[0]).and_then(put)) },
     Operation { name: "append", arguments: &["PATH"], run: |a| ok(OpenOptions::new().append(true).open(&a[0]).and_then(put)) },
-    Operation { name: "create", arguments: &["PATH"], run: |a| ok(OpenOptions::new().write(true).create_new(true).open(&a[0]).and_then(put)) },
+    Operation {
+        name: "create",
+        arguments: &["PATH"],
+        run: |a| ok(OpenOptions::new().write(true).create_new(true).open(&a[0]).and_then(put)),
+    },
     Operation { name: "truncate", arguments: &["PATH"], run: truncate },
     Operation { name: "mkdir", arguments: &["PATH"], run: |a| ok(fs::create_dir(&a[0])) },
     Operation { name: "rmdir", arguments: &["PATH"], run: |a| ok(fs::remove_dir(&a[0])) },

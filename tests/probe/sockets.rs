@@ -14,7 +14,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "connect-unix", arguments: &["stream|dgram|seqpacket", "PATH|@NAME"], run: connect_unix },
     Operation { name: "sendto-unix", arguments: &["PATH|@NAME"], run: sendto_unix },
     Operation { name: "bind-unix", arguments: &["PATH|@NAME"], run: bind_unix },
-    Operation { name: "socket", arguments: &["FAMILY", "TYPE", "PROTOCOL"], run: |a| ok(socket(number(&a[0])?, number(&a[1])?, number(&a[2])?)) },
+    Operation {
+        name: "socket",
+        arguments: &["FAMILY", "TYPE", "PROTOCOL"],
+        run: |a| ok(socket(number(&a[0])?, number(&a[1])?, number(&a[2])?)),
+    },
     Operation { name: "socketpair", arguments: &["FAMILY", "TYPE"], run: socketpair },
     Operation { name: "interfaces", arguments: &[], run: interfaces },
 ];

@@ -14,7 +14,11 @@ struct Stage {
 const STAGES: &[Stage] = &[
     Stage { name: "formatting", arguments: &["fmt", "--all", "--check"], environment: &[] },
     Stage { name: "lints", arguments: &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"], environment: &[] },
-    Stage { name: "documentation", arguments: &["doc", "--quiet", "--workspace", "--no-deps"], environment: &[("RUSTDOCFLAGS", "-D warnings")] },
+    Stage {
+        name: "documentation",
+        arguments: &["doc", "--quiet", "--workspace", "--no-deps"],
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
 ];
 
 /// Runs every stage even when one fails; `Ok(false)` when any did.

@@ -68,10 +68,14 @@ pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
+/// An error with what was being done.
+fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> String {
+    move |error| format!("cannot {what}: {error}")
+}
+
 /// Runs `cargo test --workspace` with `extra` arguments.
 pub(crate) fn run(extra: &[&str]) -> Result<Counts, String> {
     let skips = std::env::temp_dir().join(format!("srt-test-skips-{}", std::process::id()));
-    let cannot = |what: &str| move |error: std::io::Error| format!("cannot {what}: {error}");
     std::fs::write(&skips, "").map_err(cannot("make the record of skips"))?;
     // `cargo test` builds no binaries of packages without integration tests of their own, and the suites run `srt`.
     let built = Command::new(cargo()).args(["build", "--workspace", "--bins"]).current_dir(workspace()).status();
