@@ -6,9 +6,10 @@ use super::table::heading;
 
 pub(super) fn run(bench: &Bench) -> Result<(), String> {
     let rounds = if bench.quick { 3 } else { 11 };
-    // tar does not read what it would write to /dev/null, so a pipe stands between.
+    // tar does not read what it would write to /dev/null, so a pipe stands between. Directories that only another user may read
+    // are passed over: root has no capabilities in a sandbox.
     let jobs: [(&str, &[&str]); 2] = [
-        ("find /usr", &["/usr/bin/find", "/usr", "-xdev"]),
+        ("find /usr", &["/bin/sh", "-c", "find /usr -xdev 2>/dev/null | cat >/dev/null"]),
         ("tar of /usr/lib", &["/bin/sh", "-c", "tar c /usr/lib 2>/dev/null | cat >/dev/null"]),
     ];
     for (name, words) in jobs {
