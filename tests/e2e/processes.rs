@@ -36,8 +36,15 @@ fn processes_of_the_host_cannot_be_signalled() {
 fn the_first_process_cannot_be_killed_or_read_from_inside() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        let script = "kill -9 1; kill -STOP 1; kill -TERM 1; for f in mem environ maps fd root cwd exe; do cat /proc/1/$f; ls -L /proc/1/$f/; done 2>/dev/null; echo end";
+        let script = "kill -9 1; kill -STOP 1; kill -TERM 1
+            for f in mem environ maps auxv stack syscall pagemap io fd/0 fd/1 fd/3 fd/7; do cat /proc/1/$f; done 2>/dev/null
+            for f in root cwd; do ls /proc/1/$f/; done 2>/dev/null
+            readlink /proc/1/exe /proc/1/cwd /proc/1/root /proc/1/fd/*; echo end";
         area.shell(&area.rules(), script).run().assert_prints("end").assert_code(0);
+        area.probe(&area.rules(), &["ptrace", "1"]).run().assert_prints_one_of(&["EPERM", "EACCES", "ESRCH"]);
+        for descriptor in ["0", "3", "4", "5", "6", "7", "8"] {
+            area.probe(&area.rules(), &["pidfd-getfd", "1", descriptor]).run().assert_prints_one_of(&["EPERM", "EACCES", "ENOSYS"]);
+        }
     });
 }
 

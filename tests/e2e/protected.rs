@@ -43,7 +43,7 @@ fn existing_protected_names_are_neither_written_nor_removed_nor_replaced() {
     let changes = [
         "echo changed >\"$f\"",
         "echo changed >>\"$f\"",
-        ": >\"$f\"",
+        "true >\"$f\"",
         "rm -f \"$f\"",
         "mv \"$f\" \"$f.away\"",
         "cp plain new && mv -f new \"$f\"",

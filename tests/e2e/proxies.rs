@@ -76,6 +76,17 @@ fn headers_meant_for_the_proxy_do_not_reach_the_server() {
     });
 }
 
+#[test]
+fn a_client_that_closes_its_half_after_the_request_gets_the_answer() {
+    for_each_identity(|who| {
+        let (area, server) = (Area::new(who), Server::http());
+        let rules = Rules::new().allow_domain(server.name());
+        for _ in 0..5 {
+            area.probe(&rules, &["http-get-half-closed", &server.name()]).run().assert_out_has(GREETING);
+        }
+    });
+}
+
 /// The name in the head of a request is not the name that decides: the target is.
 #[test]
 fn a_host_header_does_not_change_where_a_request_goes() {

@@ -97,6 +97,26 @@ fn no_namespace_can_be_made() {
     });
 }
 
+/// The kernel takes 32 bits of these arguments; a filter that compares 64 would be passed by garbage in the upper half.
+#[test]
+fn garbage_in_the_upper_half_of_an_argument_does_not_pass_the_filter() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.probe_outside(&["clone", "0x7fffffff10000000"]).run().assert_prints("ok");
+        area.probe(&area.rules(), &["clone", "0x7fffffff10000000"]).run().assert_prints_one_of(REFUSED);
+        area.probe_outside(&["raw-socket", "0x100000028", "1", "0"]).run().assert_prints("ok");
+        for socket in [
+            ["0x100000028", "1", "0"],
+            ["0x7fffffff00000028", "0x100000001", "0"],
+            ["0x100000010", "3", "0x10000000f"],
+            ["0x100000001", "1", "0"],
+        ] {
+            let outcome = area.probe(&area.rules(), &["raw-socket", socket[0], socket[1], socket[2]]).run();
+            assert!(["EPERM", "EAFNOSUPPORT"].contains(&outcome.out().as_str()), "{socket:?}\n{outcome}");
+        }
+    });
+}
+
 /// `ENOTTY` outside, because `/dev/null` is no terminal: the filter must not look at the descriptor, nor at the upper half of the request.
 #[test]
 fn terminal_injection_is_refused_whatever_the_upper_half_of_the_register_holds() {

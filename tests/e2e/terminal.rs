@@ -21,6 +21,19 @@ fn the_command_has_the_callers_terminal_session_and_group() {
 }
 
 #[test]
+fn standard_streams_on_a_terminal_can_be_opened_by_name() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let script = "echo one >/dev/stdout && echo two >/dev/stderr && echo three >/dev/fd/1 && echo four | tee /dev/stderr >/dev/null; echo end-$?";
+        let mut terminal = Terminal::start(&area, &area.shell(&area.rules(), script));
+        terminal.wait_for("end-");
+        let shown = terminal.shown();
+        assert!(["one", "two", "three", "four", "end-0"].iter().all(|text| shown.contains(text)), "{shown:?}");
+        assert!(terminal.wait().success());
+    });
+}
+
+#[test]
 fn ctrl_c_reaches_the_command_exactly_once() {
     for_each_identity(|who| {
         let area = Area::new(who);
@@ -107,13 +120,14 @@ fn characters_cannot_be_pushed_into_the_callers_terminal() {
     for_each_identity(|who| {
         let area = Area::new(who);
         let probe = srt_tests::probe().display();
-        let script =
-            format!("{probe} ioctl /dev/tty 0x5412; {probe} ioctl /dev/tty 0x100005412; {probe} ioctl /dev/stdin 0x5412; echo end");
+        let script = format!(
+            "{probe} ioctl /dev/tty 0x5412; {probe} ioctl /dev/tty 0x100005412; {probe} ioctl-fd 0 0x5412; {probe} ioctl-fd 1 0x541c; echo end"
+        );
         let mut terminal = Terminal::start(&area, &area.shell(&area.rules(), &script));
         terminal.wait_for("end");
         let shown = terminal.shown();
         let refusals = shown.matches("EPERM").count() + shown.matches("ENOSYS").count();
-        assert_eq!(refusals, 3, "{shown:?}");
+        assert_eq!(refusals, 4, "{shown:?}");
         assert!(terminal.wait().success());
     });
 }

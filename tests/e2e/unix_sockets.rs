@@ -45,6 +45,9 @@ fn a_datagram_socket_of_the_host_is_not_reached() {
         assert!(host.recv(&mut [0; 8]).is_ok(), "the control's datagram arrives");
         area.probe(&area.rules(), &["sendto-unix", &path]).run().assert_prints_one_of(REFUSED);
         area.probe(&area.rules(), &["connect-unix", "dgram", &path]).run().assert_prints_one_of(REFUSED);
+        area.probe_outside(&["pair-sendto-unix", &path]).run().assert_prints("ok");
+        assert!(host.recv(&mut [0; 8]).is_ok(), "the control's datagram arrives");
+        area.probe(&area.rules(), &["pair-sendto-unix", &path]).run().assert_prints_one_of(REFUSED);
         assert!(host.recv(&mut [0; 8]).is_err(), "a datagram reached the host");
     });
 }
@@ -80,7 +83,8 @@ fn all_sockets_with_a_path_are_reached_when_the_settings_say_so() {
 fn a_pair_of_sockets_without_names_always_works() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        for kind in ["1", "2", "5"] {
+        // Stream and sequenced packets, also with SOCK_CLOEXEC and SOCK_NONBLOCK.
+        for kind in ["1", "5", "0o2000001", "0o2004005"] {
             area.probe(&area.rules(), &["socketpair", "1", kind]).run().assert_prints("ok");
         }
     });

@@ -61,6 +61,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "unshare", arguments: &["FLAGS"], run: unshare },
     Operation { name: "clone", arguments: &["FLAGS"], run: clone },
     Operation { name: "ioctl", arguments: &["PATH", "REQUEST"], run: ioctl },
+    Operation { name: "ioctl-fd", arguments: &["FD", "REQUEST"], run: ioctl_fd },
+    Operation { name: "raw-socket", arguments: &["FAMILY", "TYPE", "PROTOCOL"], run: raw_socket },
+    Operation {
+        name: "ptrace",
+        arguments: &["PID"],
+        run: |a| ok(raw(libc::SYS_ptrace, [libc::PTRACE_SEIZE.into(), number(&a[0])?, NONE, NONE, NONE, NONE])),
+    },
+    Operation { name: "pidfd-getfd", arguments: &["PID", "FD"], run: pidfd_getfd },
     Operation { name: "ptrace-child", arguments: &[], run: ptrace_child },
     Operation { name: "x32-getpid", arguments: &[], run: x32_getpid },
     Operation { name: "int80-getpid", arguments: &[], run: int80_getpid },
@@ -104,9 +112,29 @@ fn clone(arguments: &[String]) -> Answer {
 /// The request is passed in all 64 bits of the register: the kernel looks at 32 of them only.
 fn ioctl(arguments: &[String]) -> Answer {
     let file = std::fs::OpenOptions::new().read(true).write(true).open(&arguments[0])?;
+    request(file.as_raw_fd().into(), &arguments[1])
+}
+
+/// The same on a descriptor that is open already.
+fn ioctl_fd(arguments: &[String]) -> Answer {
+    request(number(&arguments[0])?, &arguments[1])
+}
+
+fn request(fd: libc::c_long, text: &str) -> Answer {
     let byte = b'x';
     let pointer = std::ptr::from_ref(&byte) as libc::c_long;
-    ok(raw(libc::SYS_ioctl, [file.as_raw_fd().into(), number(&arguments[1])?, pointer, NONE, NONE, NONE]))
+    ok(raw(libc::SYS_ioctl, [fd, number(text)?, pointer, NONE, NONE, NONE]))
+}
+
+/// All 64 bits of each argument reach the filter; the kernel looks at 32 of them.
+fn raw_socket(arguments: &[String]) -> Answer {
+    ok(raw(libc::SYS_socket, [number(&arguments[0])?, number(&arguments[1])?, number(&arguments[2])?, NONE, NONE, NONE]))
+}
+
+/// Takes a copy of another process's descriptor.
+fn pidfd_getfd(arguments: &[String]) -> Answer {
+    let process = raw(libc::SYS_pidfd_open, [number(&arguments[0])?, NONE, NONE, NONE, NONE, NONE])?;
+    ok(raw(libc::SYS_pidfd_getfd, [process, number(&arguments[1])?, NONE, NONE, NONE, NONE]))
 }
 
 /// A debugger's first step on a child of its own: must keep working inside.

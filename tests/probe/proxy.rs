@@ -7,6 +7,7 @@ use crate::answer::{Answer, Failure, Operation};
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "http-get", arguments: &["HOST:PORT"], run: http_get },
+    Operation { name: "http-get-half-closed", arguments: &["HOST:PORT"], run: http_get_half_closed },
     Operation { name: "connect-get", arguments: &["HOST:PORT"], run: connect_get },
     Operation { name: "socks-get", arguments: &["HOST:PORT"], run: socks_get },
     Operation { name: "proxy-raw", arguments: &["TEXT"], run: raw },
@@ -29,10 +30,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim_end().to_owned()
 }
 
-/// Sends a request, closes the writing half, and reads to the end.
+/// Sends a request and reads to the end.
 fn exchange(mut stream: TcpStream, request: &str) -> io::Result<Vec<u8>> {
     stream.write_all(request.as_bytes())?;
-    stream.shutdown(Shutdown::Write)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     Ok(answer)
@@ -49,10 +49,28 @@ fn http_get(arguments: &[String]) -> Answer {
     Ok(text(&exchange(proxy("http_proxy")?, &absolute)?))
 }
 
+/// The same, with the writing half closed before the answer is read, as `nc -N` does.
+fn http_get_half_closed(arguments: &[String]) -> Answer {
+    let target = &arguments[0];
+    let absolute = request(target).replacen("GET /", &format!("GET http://{target}/"), 1);
+    let stream = proxy("http_proxy")?;
+    (&stream).write_all(absolute.as_bytes())?;
+    stream.shutdown(Shutdown::Write)?;
+    Ok(text(&exchange(stream, "")?))
+}
+
 /// Whatever the caller writes: for requests that no client makes.
 fn raw(arguments: &[String]) -> Answer {
     let bytes = arguments[0].replace("\\r", "\r").replace("\\n", "\n");
-    Ok(text(&exchange(proxy("http_proxy")?, &bytes)?))
+    let stream = proxy("http_proxy")?;
+    // An answer that leaves the connection open would be waited for without end.
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(2)))?;
+    (&stream).write_all(bytes.as_bytes())?;
+    let mut answer = Vec::new();
+    match (&stream).read_to_end(&mut answer) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error.into()),
+        _ => Ok(text(&answer)),
+    }
 }
 
 /// Reads one head, up to and with the empty line.

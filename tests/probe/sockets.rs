@@ -20,6 +20,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         run: |a| ok(socket(number(&a[0])?, number(&a[1])?, number(&a[2])?)),
     },
     Operation { name: "socketpair", arguments: &["FAMILY", "TYPE"], run: socketpair },
+    Operation { name: "pair-sendto-unix", arguments: &["PATH|@NAME"], run: pair_sendto_unix },
     Operation { name: "interfaces", arguments: &[], run: interfaces },
 ];
 
@@ -93,6 +94,22 @@ fn sendto_unix(arguments: &[String]) -> Answer {
     let (address, length) = unix_address(&arguments[0])?;
     // SAFETY: one readable byte is sent, to an address of at least `length` bytes; both live through the call.
     checked(unsafe { libc::sendto(socket.as_raw_fd(), b"x".as_ptr().cast(), 1, 0, std::ptr::from_ref(&address).cast(), length) } as i64)
+}
+
+/// A datagram socket of a pair can be aimed at any address, although no socket(2) was called.
+fn pair_sendto_unix(arguments: &[String]) -> Answer {
+    let mut pair = [0; 2];
+    // SAFETY: `pair` has room for the two descriptors that socketpair(2) writes.
+    if unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0, pair.as_mut_ptr()) } == -1 {
+        return Err(io::Error::last_os_error().into());
+    }
+    // SAFETY: all-zero bytes are a valid sockaddr with family AF_UNSPEC, which ends the connection to the other end.
+    let nobody: libc::sockaddr = unsafe { std::mem::zeroed() };
+    // SAFETY: the address lives through the call and has the length that is passed; an error does not matter here.
+    unsafe { libc::connect(pair[0], &raw const nobody, std::mem::size_of::<libc::sockaddr>() as libc::socklen_t) };
+    let (address, length) = unix_address(&arguments[0])?;
+    // SAFETY: as in `sendto_unix`.
+    checked(unsafe { libc::sendto(pair[0], b"x".as_ptr().cast(), 1, 0, std::ptr::from_ref(&address).cast(), length) } as i64)
 }
 
 fn bind_unix(arguments: &[String]) -> Answer {

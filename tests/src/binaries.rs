@@ -1,10 +1,11 @@
 //! Where the programs under test are, in a place that the ordinary user can execute.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// The `srt` under test: `SRT_BIN`, else the one that cargo built beside the test executable.
 ///
@@ -61,6 +62,24 @@ fn reachable(path: &Path) -> PathBuf {
     let status = Command::new("install").args(["-m", "755"]).arg(&path).arg(&copy).status();
     assert!(status.as_ref().is_ok_and(std::process::ExitStatus::success), "cannot copy {}: {status:?}", path.display());
     copy
+}
+
+/// A directory tree where every identity can use it: itself, or a copy made of hard links, or itself again where none can be made.
+pub fn reachable_directory(path: &Path) -> PathBuf {
+    static COPIES: Mutex<BTreeMap<PathBuf, PathBuf>> = Mutex::new(BTreeMap::new());
+    let Ok(path) = path.canonicalize() else { return path.to_owned() };
+    if path.ancestors().all(executable_by_all) {
+        return path;
+    }
+    let mut copies = COPIES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let number = copies.len();
+    copies.entry(path.clone()).or_insert_with(|| linked_copy(&path, number).unwrap_or(path)).clone()
+}
+
+fn linked_copy(path: &Path, number: usize) -> Option<PathBuf> {
+    let copy = crate::area::shared_root().join(format!("linked-{number}"));
+    let status = Command::new("cp").args(["-al", "--"]).arg(path).arg(&copy).status();
+    status.is_ok_and(|status| status.success()).then_some(copy)
 }
 
 fn executable_by_all(path: &Path) -> bool {

@@ -18,7 +18,7 @@ mod snapshot;
 pub mod terminal;
 
 pub use area::Area;
-pub use binaries::{probe, srt};
+pub use binaries::{probe, reachable_directory, srt};
 pub use denial::Denial;
 pub use identity::{Identity, as_root, as_user, for_each_identity};
 pub use outcome::Outcome;

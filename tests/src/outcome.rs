@@ -72,24 +72,33 @@ impl Outcome {
         self
     }
 
-    /// Lines of srt's summary that name `target`.
-    pub fn events(&self, target: &str) -> Vec<String> {
-        self.err().lines().filter(|line| names(line, target)).map(str::to_owned).collect()
+    /// Denials in srt's summary: what was denied, and the rule that the line below names.
+    pub fn events(&self) -> Vec<(String, String)> {
+        let text = self.err();
+        let mut lines = text.lines().map(str::trim_start).peekable();
+        let mut events = Vec::new();
+        while let Some(line) = lines.next() {
+            if let Some(denied) = line.strip_prefix("deny ") {
+                let rule = lines.by_ref().find_map(|line| line.strip_prefix("rule: "));
+                events.push((denied.to_owned(), rule.unwrap_or_default().to_owned()));
+            }
+        }
+        events
     }
 
     /// The summary tells of exactly one denial of `target`, and says by which rule.
     #[track_caller]
     pub fn assert_one_event(&self, target: &str, rule: &str) -> &Self {
-        let events = self.events(target);
-        assert_eq!(events.len(), 1, "lines of the summary that name {target}: {events:?}\n{self}");
-        assert!(self.err().contains(rule), "the summary does not name the rule {rule:?}\n{self}");
+        let events: Vec<_> = self.events().into_iter().filter(|(denied, _)| names(denied, target)).collect();
+        assert_eq!(events.len(), 1, "denials of {target} in the summary: {events:?}\n{self}");
+        assert!(events[0].1.starts_with(rule), "the rule is not {rule:?} but {:?}\n{self}", events[0].1);
         self
     }
 
     /// The summary tells of no denial of `target`.
     #[track_caller]
     pub fn assert_no_event(&self, target: &str) -> &Self {
-        assert!(self.events(target).is_empty(), "unexpected events of {target}\n{self}");
+        assert!(!self.events().iter().any(|(denied, _)| names(denied, target)), "unexpected events of {target}\n{self}");
         self
     }
 
