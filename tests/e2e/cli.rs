@@ -226,3 +226,14 @@ fn one_json_event(text: &str) {
     }
     assert!(event["rule"]["id"].is_string() && event["rule"]["origin"].is_string(), "{text}");
 }
+
+#[test]
+fn arguments_may_be_any_bytes_and_long() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let program = area.shell(&area.rules(), "printf %s \"$1\" | od -An -tx1").args(&["x"]);
+        program.through_shell(r#"exec "$@" $'a\xff\x01b'"#).run().assert_prints("61 ff 01 62");
+        let long = "x".repeat(120_000);
+        area.shell(&area.rules(), "echo ${#1}").args(&["x", &long]).run().assert_prints("120000");
+    });
+}

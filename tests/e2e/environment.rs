@@ -96,3 +96,26 @@ fn relative_entries_of_a_settings_file_start_at_the_working_directory() {
         area.probe(&rules, &["create", &area.text("work/hole/new")]).run().assert_prints_one_of(&["EROFS", "EACCES"]);
     });
 }
+
+#[test]
+fn limits_and_umask_are_the_callers() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let script = "umask; ulimit -a; ulimit -Ha; nice";
+        for redirect in ["exec \"$@\"", "umask 027; ulimit -n 256; ulimit -c 0; ulimit -f 1000; exec \"$@\""] {
+            let outside = area.outside("/bin/bash").args(&["-c", script]).through_shell(redirect).run().assert_code(0).out();
+            area.srt(&area.rules()).args(&["bash", "-c", script]).through_shell(redirect).run().assert_prints(&outside);
+        }
+    });
+}
+
+#[test]
+fn a_working_directory_that_was_removed_is_no_panic() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let outcome = area.shell(&area.rules(), "echo ran").through_shell("mkdir gone; cd gone; rmdir ../gone; exec \"$@\"").run();
+        if outcome.code() != Some(0) {
+            outcome.assert_refused();
+        }
+    });
+}

@@ -132,3 +132,17 @@ fn a_fork_of_many_processes_works() {
         area.shell(&area.rules(), "i=0; while [ $i -lt 300 ]; do /bin/true & i=$((i+1)); done; wait; echo end").run().assert_prints("end");
     });
 }
+
+#[test]
+fn a_sandbox_inside_a_sandbox_is_a_clear_refusal_or_works() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let settings = area.settings(&area.rules());
+        let srt = srt_tests::srt().display().to_string();
+        let outcome = area.srt(&area.rules()).args(&[&srt, "run", "--settings", &settings, "--", "touch", "mark"]).run();
+        if outcome.code() != Some(0) {
+            outcome.assert_refused();
+            assert!(!area.has("work/mark"));
+        }
+    });
+}

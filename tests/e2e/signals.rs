@@ -78,3 +78,59 @@ fn a_stopped_command_can_be_continued() {
         run.wait().assert_out_has("awake").assert_code(0);
     });
 }
+
+/// The command is in its caller's process group, and kill(0) knows no pid namespace: without a scope it would reach the caller.
+#[test]
+fn a_signal_to_the_process_group_does_not_leave_the_sandbox() {
+    for_each_identity(|who| {
+        for signal in ["KILL", "TERM", "INT", "USR1"] {
+            let area = Area::new(who);
+            let marker = srt_tests::procs::marker("group");
+            let bystander = format!("{} sleep 60 {marker} >/dev/null 2>&1 & exec \"$@\"", srt_tests::probe().display());
+            // The bystander is in the same group as srt, and this test is not.
+            let script = format!("echo ready; kill -{signal} 0; exit 5");
+            let mut run = area.shell(&area.rules(), &script).in_own_group().through_shell(&bystander).spawn();
+            run.wait_for("ready");
+            let survivors = settled(&marker);
+            for pid in &survivors {
+                area.outside("/bin/kill").args(&["-KILL", &pid.to_string()]).run();
+            }
+            assert_eq!(survivors.len(), 1, "kill -{signal} 0 inside ended a process outside");
+            let outcome = run.wait();
+            assert!(outcome.code().is_some(), "kill -{signal} 0 inside ended srt itself\n{outcome}");
+        }
+    });
+}
+
+/// The processes with the marker, once the one at work has had the time to be killed.
+fn settled(marker: &str) -> Vec<u32> {
+    srt_tests::procs::assert_appears(marker);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    srt_tests::procs::marked(marker)
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_as_it_would_outside() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let words = area.srt(&area.rules()).args(&["yes"]).words();
+        let line = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let script = format!("trap - PIPE; {line} | head -1; echo ${{PIPESTATUS[0]}}");
+        area.outside("/bin/bash").args(&["-c", &script]).run().assert_prints(&format!("y\n{}", 128 + 13));
+    });
+}
+
+/// What srt ignores or blocks for itself is no business of the command's. SIGPIPE is at its default inside, whatever the caller had:
+/// the Rust runtime ignores it before srt could look.
+#[test]
+fn dispositions_and_mask_are_the_callers() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let words = ["-E", "^Sig(Blk|Ign|Cgt):", "/proc/self/status"];
+        for redirect in ["exec \"$@\"", "trap '' USR1 HUP; exec \"$@\"", "trap '' QUIT TERM; exec \"$@\""] {
+            let outside = area.outside("/bin/grep").args(&words).through_shell(redirect).run().assert_code(0).out();
+            let inside = area.srt(&area.rules()).args(&["/bin/grep"]).args(&words).through_shell(redirect).run();
+            inside.assert_prints(&outside);
+        }
+    });
+}

@@ -96,3 +96,42 @@ fn processes_of_a_killed_srt_are_gone_before_its_directory_is_reused() {
         procs::assert_gone(&marker);
     });
 }
+
+/// The caller's temporary directory may be `/tmp`: anyone may have put something there first.
+#[test]
+fn what_others_planted_in_the_callers_temporary_directory_is_not_used() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let rules = area.rules();
+        let program = || area.shell(&rules, r#"touch "$TMPDIR/f"; mkdir "$TMPDIR/d"; chmod 755 "$TMPDIR"; true"#);
+        area.link(&area.text("outside"), &format!("tmp/srt-{}", who.uid));
+        refused_or_elsewhere(&area, program());
+        std::fs::remove_file(area.path(&format!("tmp/srt-{}", who.uid))).expect("the link is there");
+        area.file(&format!("tmp/srt-{}", who.uid), "planted");
+        refused_or_elsewhere(&area, program());
+    });
+}
+
+#[track_caller]
+fn refused_or_elsewhere(area: &Area, program: srt_tests::Program) {
+    let before = area.snapshot();
+    let outcome = program.run();
+    before.assert_unchanged(area.root());
+    if outcome.code() != Some(0) {
+        outcome.assert_refused();
+    }
+}
+
+#[test]
+fn a_temporary_directory_of_the_caller_that_does_not_exist_is_no_panic() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let outcome = area.shell(&area.rules(), r#"touch "$TMPDIR/f" && echo made"#).env("TMPDIR", area.text("nowhere")).run();
+        assert!(!area.has("nowhere"), "srt made the caller's TMPDIR");
+        if outcome.code() != Some(0) {
+            outcome.assert_refused();
+        } else {
+            outcome.assert_prints("made");
+        }
+    });
+}

@@ -1,6 +1,7 @@
 //! Running a program as an identity, with a time limit.
 
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
@@ -21,6 +22,7 @@ pub struct Program {
     stdin: Vec<u8>,
     limit: Duration,
     through_shell: Option<String>,
+    own_group: bool,
 }
 
 impl Program {
@@ -42,6 +44,7 @@ impl Program {
             stdin: Vec::new(),
             limit: LIMIT,
             through_shell: None,
+            own_group: false,
         }
     }
 
@@ -88,6 +91,13 @@ impl Program {
         self
     }
 
+    /// In a process group of its own: for programs that signal their group.
+    #[must_use]
+    pub fn in_own_group(mut self) -> Self {
+        self.own_group = true;
+        self
+    }
+
     /// Program and arguments, for use on another command line.
     pub fn words(&self) -> Vec<String> {
         std::iter::once(self.path.display().to_string()).chain(self.arguments.iter().cloned()).collect()
@@ -105,6 +115,9 @@ impl Program {
         };
         command.args(&self.arguments).current_dir(&self.cwd).env_clear().envs(self.environment.iter().cloned());
         self.who.apply(&mut command);
+        if self.own_group {
+            command.process_group(0);
+        }
         command
     }
 

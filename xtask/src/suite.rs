@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -75,14 +76,27 @@ fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> String {
 
 /// Runs `cargo test --workspace` with `extra` arguments.
 pub(crate) fn run(extra: &[&str]) -> Result<Counts, String> {
-    let skips = std::env::temp_dir().join(format!("srt-test-skips-{}", std::process::id()));
+    // Everything the tests make lies here, and goes with it.
+    let area = std::env::temp_dir().join(format!("srt-suite-{}", std::process::id()));
+    std::fs::DirBuilder::new().mode(0o755).create(&area).map_err(cannot("make a directory for the tests"))?;
+    let counts = run_in(&area, extra);
+    // Through rm: what other identities left without permissions does not stop it halfway.
+    let removed = Command::new("rm").args(["-rf", "--"]).arg(&area).status().map_err(cannot("run rm"))?;
+    if !removed.success() {
+        eprintln!("xtask: {} could not be removed wholly", area.display());
+    }
+    counts
+}
+
+fn run_in(area: &Path, extra: &[&str]) -> Result<Counts, String> {
+    let skips = area.join("skips");
     std::fs::write(&skips, "").map_err(cannot("make the record of skips"))?;
     // `cargo test` builds no binaries of packages without integration tests of their own, and the suites run `srt`.
     let built = Command::new(cargo()).args(["build", "--workspace", "--bins"]).current_dir(workspace()).status();
     let mut counts = Counts { broken: !built.map_err(cannot("run cargo"))?.success(), ..Counts::default() };
     let mut tests = Command::new(cargo());
     tests.args(["test", "--workspace", "--no-fail-fast"]).args(extra).current_dir(workspace());
-    tests.env("SRT_TEST_SKIPS", &skips).stdout(Stdio::piped());
+    tests.env("SRT_TEST_SKIPS", &skips).env("TMPDIR", area).stdout(Stdio::piped());
     let mut child = tests.spawn().map_err(cannot("run cargo"))?;
     for line in BufReader::new(child.stdout.take().ok_or("no output of cargo")?).split(b'\n') {
         let line = String::from_utf8_lossy(&line.map_err(cannot("read the output of cargo"))?).into_owned();
@@ -92,7 +106,6 @@ pub(crate) fn run(extra: &[&str]) -> Result<Counts, String> {
     let succeeded = child.wait().map_err(cannot("wait for cargo"))?.success();
     counts.broken |= !succeeded && counts.failed == 0;
     counts.read_skips(&std::fs::read_to_string(&skips).map_err(cannot("read the record of skips"))?);
-    std::fs::remove_file(&skips).map_err(cannot("remove the record of skips"))?;
     Ok(counts)
 }
 
