@@ -1,6 +1,6 @@
 //! A crate with a dependency, fetched, built and tested inside.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use srt_tests::{Area, Identity, Outcome, Program, for_each_identity, skipped};
@@ -13,14 +13,14 @@ struct Toolchain {
 impl Toolchain {
     /// `None`, and a counted skip, where the identity cannot use it.
     fn usable_by(area: &Area) -> Option<Self> {
-        let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().ok()?;
-        let sysroot = String::from_utf8_lossy(&sysroot.stdout).trim().to_owned();
-        let toolchain = Toolchain { bin: format!("{}/bin", srt_tests::reachable_directory(Path::new(&sysroot)).display()) };
-        if toolchain.cargo(area, area.outside("/bin/sh"), "cargo --version && rustc --version").run().code() == Some(0) {
-            return Some(toolchain);
+        let toolchain = sysroot().map(|sysroot| Toolchain { bin: format!("{}/bin", srt_tests::reachable_directory(&sysroot).display()) });
+        let versions = "cargo --version && rustc --version";
+        let works = |toolchain: &Toolchain| toolchain.cargo(area, area.outside("/bin/sh"), versions).run().code() == Some(0);
+        let usable = toolchain.filter(works);
+        if usable.is_none() {
+            skipped(&format!("{}: there is no Rust toolchain that this identity can use", area.who.name));
         }
-        skipped(&format!("{}: the Rust toolchain lies where this identity cannot use it", area.who.name));
-        None
+        usable
     }
 
     /// Shell text with the toolchain in reach and a cargo home of its own in the area.
@@ -33,6 +33,12 @@ impl Toolchain {
             .env("CARGO_TERM_COLOR", "never")
             .limit(300)
     }
+}
+
+/// Where the toolchain in use lies.
+fn sysroot() -> Option<PathBuf> {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok().filter(|output| output.status.success())?;
+    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 /// A crate with one real dependency and a test that uses it.
