@@ -108,7 +108,7 @@ fn an_interactive_shell_inside_has_job_control() {
         terminal.wait_for("Stopped");
         terminal.enter("jobs | sed s/exec/EXEC/\n");
         terminal.wait_for("EXEC");
-        terminal.enter("kill %1; wait; echo done-$((6*7))\n");
+        terminal.enter("kill -KILL %1; while [ -n \"$(jobs -s)\" ]; do sleep 0.05; done; echo done-$((6*7))\n");
         terminal.wait_for("done-42");
         terminal.enter("exit 4\n");
         assert_eq!(terminal.wait().code(), Some(4));
