@@ -1,6 +1,6 @@
 //! The harness of the end-to-end suites.
 //!
-//! A test gets an [`Area`]: a private directory of one identity, and from it an [`Srt`] that runs the real binary there. What happened
+//! A test gets an [`Area`]: a private directory of one identity, and from it a [`Program`] that runs the real binary there. What happened
 //! is judged by `srt-probe`, by the host's file system ([`Snapshot`]) and by servers of the test's own ([`server`]), never by
 //! srt's word alone.
 
