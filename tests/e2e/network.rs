@@ -235,6 +235,21 @@ fn a_null_list_allows_nothing() {
 }
 
 #[test]
+fn a_tls_session_for_another_name_than_the_tunnels_is_closed_with_an_event() {
+    for_each_identity(|who| {
+        let (area, server) = (Area::new(who), Server::counting());
+        let rules = Rules::new().allow_domain(server.name());
+        let fronted = area.probe(&rules, &["tls-hello", &server.name(), "other.test"]).run();
+        fronted.assert_prints("closed");
+        assert_eq!(server.received(), 0, "the server saw the message\n{fronted}");
+        assert_eq!(fronted.events().len(), 1, "{fronted}");
+        let honest = area.probe(&rules, &["tls-hello", &server.name(), "localhost"]).run();
+        assert!(honest.out().parse::<usize>().is_ok_and(|count| count > 40 && count == server.received()), "{honest}");
+        assert!(honest.events().is_empty(), "{honest}");
+    });
+}
+
+#[test]
 fn ten_megabytes_pass_a_tunnel_and_closing_one_half_leaves_the_other_open() {
     for_each_identity(|who| {
         let (area, server) = (Area::new(who), Server::counting());

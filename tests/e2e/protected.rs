@@ -84,14 +84,17 @@ fn nothing_is_added_below_a_protected_directory() {
 }
 
 #[test]
-fn a_renamed_repository_keeps_its_hooks_protected() {
+fn moving_a_repository_away_does_not_free_its_hooks() {
     for_each_identity(|who| {
         let area = Area::new(who);
         furnish(&area);
-        area.shell(&area.rules(), "mv .git away; echo changed >away/hooks/pre-commit; echo changed >away/config; mv away .git").run();
-        for name in ["hooks/pre-commit", "config"] {
-            let found = [area.content(&format!("work/.git/{name}")), area.content(&format!("work/away/{name}"))];
-            assert!(found.contains(&"kept".into()) && !found.contains(&"changed\n".into()), "{name}: {found:?}");
+        for place in ["work", "work/one/two"] {
+            let script = "mv .git away; echo changed >away/hooks/pre-commit; echo changed >away/config
+                mkdir -p .git/hooks; echo changed >.git/hooks/pre-commit; echo changed >.git/config; true";
+            area.shell(&area.rules(), script).cwd(area.path(place)).run();
+            for name in ["hooks/pre-commit", "config"] {
+                assert_eq!(area.content(&format!("{place}/.git/{name}")), "kept", "{place}/.git/{name}");
+            }
         }
     });
 }

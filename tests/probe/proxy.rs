@@ -12,6 +12,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "socks-get", arguments: &["HOST:PORT"], run: socks_get },
     Operation { name: "proxy-raw", arguments: &["TEXT"], run: raw },
     Operation { name: "tunnels", arguments: &["COUNT", "HOST:PORT"], run: tunnels },
+    Operation { name: "tls-hello", arguments: &["HOST:PORT", "SERVER-NAME"], run: tls_hello },
     Operation { name: "bulk", arguments: &["BYTES", "HOST:PORT"], run: bulk },
 ];
 
@@ -117,6 +118,31 @@ fn tunnels(arguments: &[String]) -> Answer {
         answered += usize::from(exchange(stream, &request(&arguments[1]))?.starts_with(b"HTTP/1.1 200"));
     }
     Ok(answered.to_string())
+}
+
+/// Sends the first message of a TLS session for SERVER-NAME through a tunnel to HOST:PORT; prints what comes back before the end.
+fn tls_hello(arguments: &[String]) -> Answer {
+    let mut stream = tunnel(&arguments[0])?.map_err(Failure::Other)?;
+    stream.write_all(&client_hello(&arguments[1]))?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok("closed".into()),
+        Err(error) => Err(error.into()),
+        Ok(0) => Ok("closed".into()),
+        Ok(_) => Ok(text(&answer)),
+    }
+}
+
+/// A ClientHello with one cipher suite and the extension server_name (RFC 8446 section 4.1.2, RFC 6066 section 3).
+fn client_hello(name: &str) -> Vec<u8> {
+    let sized = |body: &[u8]| [&(body.len() as u16).to_be_bytes()[..], body].concat();
+    let entry = [&[0][..], &sized(name.as_bytes())].concat();
+    let extension = [&[0, 0][..], &sized(&sized(&entry))].concat();
+    let suites_and_compression = [0, 2, 0x13, 0x01, 1, 0];
+    let body = [&[3, 3][..], &[7; 32], &[0], &suites_and_compression, &sized(&extension)].concat();
+    let handshake = [&[1, 0][..], &sized(&body)].concat();
+    [&[0x16, 3, 1][..], &sized(&handshake)].concat()
 }
 
 /// Sends BYTES through a tunnel to a server that counts them, closes its half, and prints the server's count: half-close must work.

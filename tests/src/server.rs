@@ -13,12 +13,14 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     accepted: Arc<AtomicUsize>,
+    /// Of [`Server::counting`]: all bytes received.
+    received: Arc<AtomicUsize>,
 }
 
 impl Server {
     /// Answers every request head with 200 and [`GREETING`].
     pub fn http() -> Self {
-        Self::start(|stream| {
+        Self::start(|stream, _| {
             let request = read_head(stream);
             let body = format!("{GREETING}\n{request}");
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
@@ -28,8 +30,9 @@ impl Server {
 
     /// Reads to the end, then answers with the number of bytes read.
     pub fn counting() -> Self {
-        Self::start(|stream| {
+        Self::start(|stream, received| {
             let count = std::io::copy(stream, &mut std::io::sink()).unwrap_or(0);
+            received.fetch_add(count as usize, Ordering::SeqCst);
             drop(stream.write_all(count.to_string().as_bytes()));
         })
     }
@@ -49,19 +52,25 @@ impl Server {
         self.accepted.load(Ordering::SeqCst)
     }
 
-    fn start(serve: impl Fn(&mut TcpStream) + Send + Sync + Clone + 'static) -> Self {
+    /// How many bytes a counting server has received on connections that have ended.
+    pub fn received(&self) -> usize {
+        self.received.load(Ordering::SeqCst)
+    }
+
+    fn start(serve: impl Fn(&mut TcpStream, &AtomicUsize) + Send + Sync + Clone + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the host's loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let accepted = Arc::new(AtomicUsize::new(0));
-        let count = accepted.clone();
+        let received = Arc::new(AtomicUsize::new(0));
+        let (count, bytes) = (accepted.clone(), received.clone());
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 count.fetch_add(1, Ordering::SeqCst);
-                let serve = serve.clone();
-                std::thread::spawn(move || serve(&mut stream));
+                let (serve, bytes) = (serve.clone(), bytes.clone());
+                std::thread::spawn(move || serve(&mut stream, &bytes));
             }
         });
-        Server { address, accepted }
+        Server { address, accepted, received }
     }
 }
 
