@@ -1,1 +1,37 @@
-//! End-to-end suites of srt.
+//! The harness of the end-to-end suites.
+//!
+//! A test gets an [`Area`]: a private directory of one identity, and from it a [`Program`] that runs the real binary there. What happened
+//! is judged by `srt-probe`, by the host's file system ([`Snapshot`]) and by servers of the test's own ([`server`]), never by
+//! srt's word alone.
+
+mod area;
+mod binaries;
+mod denial;
+mod identity;
+mod outcome;
+pub mod procs;
+mod rules;
+mod run;
+pub mod server;
+mod skip;
+mod snapshot;
+pub mod terminal;
+
+pub use area::Area;
+pub use binaries::{probe, reachable_directory, srt};
+pub use denial::Denial;
+pub use identity::{Identity, as_root, as_user, for_each_identity};
+pub use outcome::Outcome;
+pub use rules::Rules;
+pub use run::{Program, Running};
+pub use skip::skipped;
+pub use snapshot::Snapshot;
+
+/// Ends the test (or the closure it stands in) as skipped, with the reason: counted, printed, and a failure under `SRT_TEST_REQUIRE=all`.
+#[macro_export]
+macro_rules! skip {
+    ($($reason:tt)*) => {{
+        $crate::skipped(&format!($($reason)*));
+        return;
+    }};
+}

@@ -1,2 +1,36 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: `cargo xtask check | test | bench`.
+
+mod bench;
+mod check;
+mod suite;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask check            formatting, lints, documentation, all tests
+cargo xtask test [ARGS…]     all tests, skips counted; ARGS go to `cargo test`
+cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
+    --quick        fewer runs
+    --srt FILE     this binary instead of a fresh release build
+    --only NAMES   comma-separated: start,memory,many,read,build,proxy
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.split_first() {
+        Some((&"check", [])) => check::run(),
+        Some((&"test", rest)) => suite::run(rest).map(|counts| counts.close()),
+        Some((&"bench", rest)) => bench::run(rest),
+        Some((&"bench-client", rest)) => bench::client(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(cause) => {
+            eprintln!("xtask: {cause}");
+            ExitCode::FAILURE
+        }
+    }
+}

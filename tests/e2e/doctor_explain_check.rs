@@ -1,0 +1,156 @@
+//! `srt doctor`, `explain`, `check`, `profiles`, `completions`.
+
+use serde_json::Value;
+use srt_tests::{Area, Outcome, for_each_identity};
+
+fn json(outcome: &Outcome) -> Value {
+    serde_json::from_slice(&outcome.stdout).unwrap_or_else(|error| panic!("no JSON on standard output: {error}\n{outcome}"))
+}
+
+#[test]
+fn check_says_what_a_run_does_and_names_rule_and_origin() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.file("work/secret", "secret");
+        area.file("work/hole/file", "kept");
+        area.file("work/.bashrc", "kept");
+        let rules = area.rules().deny_read(area.text("work/secret")).deny_write(area.text("work/hole"));
+        let settings = area.settings(&rules);
+        let check = |verb: &str, target: &str| area.bare_srt().args(&["check", "--settings", &settings, verb, target]).run();
+        // Verb, target, and the operation of the probe that must come to the same.
+        let cases = [
+            ("read", "work/hole/file", "read"),
+            ("read", "work/secret", "read"),
+            ("write", "work/hole/file", "append"),
+            ("write", "work/secret", "append"),
+            ("write", "work/.bashrc", "append"),
+            ("write", "work/new", "create"),
+            ("write", "outside/new", "create"),
+            ("read", "outside", "readdir"),
+        ];
+        for (verb, path, operation) in cases {
+            let happened = area.probe(&rules, &[operation, &area.text(path)]).run();
+            let verdict = check(verb, &area.text(path));
+            let expected = i32::from(happened.code() != Some(0));
+            assert_eq!(verdict.code(), Some(expected), "check {verb} {path}\n{verdict}\n{happened}");
+            assert!(!verdict.out().is_empty(), "{verdict}");
+        }
+        let file = settings.rsplit('/').next().expect("a path has a last component");
+        check("read", &area.text("work/secret")).assert_out_has(&format!("{file}:"));
+        check("write", &area.text("work/hole/file")).assert_out_has(&format!("{file}:"));
+        check("write", &area.text("work/new")).assert_out_has(&format!("{file}:"));
+        check("write", &area.text("work/.bashrc")).assert_out_has("built-in");
+    });
+}
+
+#[test]
+fn check_connect_says_what_the_proxy_does() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let settings =
+            area.settings(&area.rules().allow_domain("*.example.com").allow_domain("one.test:443").deny_domain("bad.example.com"));
+        let check = |target: &str| area.bare_srt().args(&["check", "--settings", &settings, "connect", target]).run();
+        for (target, code) in [
+            ("a.example.com:443", 0),
+            ("A.EXAMPLE.COM.:443", 0),
+            ("example.com:443", 1),
+            ("bad.example.com:443", 1),
+            ("one.test:443", 0),
+            ("one.test:80", 1),
+            ("192.0.2.1:443", 1),
+            ("evil.test:443", 1),
+        ] {
+            let outcome = check(target);
+            assert_eq!(outcome.code(), Some(code), "{target}\n{outcome}");
+        }
+        check("bad.example.com:443").assert_out_has("net.").assert_out_has(".json:");
+        check("evil.test:443").assert_out_has("net.");
+    });
+}
+
+#[test]
+fn checks_run_nothing_and_change_nothing() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let settings = area.settings(&area.rules());
+        let before = area.snapshot();
+        for line in
+            [&["check", "--settings", &settings, "write", "new"][..], &["explain", "--settings", &settings], &["doctor"], &["profiles"]]
+        {
+            area.bare_srt().args(line).run();
+        }
+        before.assert_unchanged(area.root());
+    });
+}
+
+#[test]
+fn explain_prints_the_plan_with_the_origin_of_each_rule() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.file("work/secret", "secret");
+        let settings = area.settings(&area.rules().deny_read(area.text("work/secret")).allow_domain("*.example.com"));
+        let text = area.bare_srt().args(&["explain", "--settings", &settings]).run();
+        text.assert_code(0).assert_out_has(&area.text("work/secret")).assert_out_has("*.example.com").assert_out_has(".json:");
+        let plan = json(area.bare_srt().args(&["explain", "--json", "--settings", &settings]).run().assert_code(0));
+        let plan = plan.to_string();
+        for part in [&area.text("work/secret"), &area.text("work"), "*.example.com", "origin"] {
+            assert!(plan.contains(part), "{part} is not in {plan}");
+        }
+    });
+}
+
+#[test]
+fn explain_of_bad_settings_is_refused_like_a_run() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let file = area.file("outside/bad.json", "{ \"nonsense\": 1 }").display().to_string();
+        for command in [&["explain"][..], &["check", "read", "/etc/passwd"]] {
+            let outcome = area.bare_srt().args(&command[..1]).args(&["--settings", &file]).args(&command[1..]).run();
+            outcome.assert_refused().assert_err_has("bad.json:1:3");
+        }
+    });
+}
+
+#[test]
+fn doctor_names_every_layer() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let text = area.bare_srt().args(&["doctor"]).run();
+        for layer in ["namespaces", "mounts", "landlock", "seccomp"] {
+            assert!(text.out().to_lowercase().contains(layer), "{layer}\n{text}");
+        }
+        let report = json(&area.bare_srt().args(&["doctor", "--json"]).run()).to_string().to_lowercase();
+        for layer in ["landlock", "seccomp", "namespace"] {
+            assert!(report.contains(layer), "{layer} is not in {report}");
+        }
+    });
+}
+
+#[test]
+fn the_presets_are_listed_and_shown_and_each_rule_has_a_reason() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let list = area.bare_srt().args(&["profiles"]).run();
+        for name in ["default", "rust", "node", "python", "go"] {
+            list.assert_code(0).assert_out_has(name);
+            let shown = area.bare_srt().args(&["profiles", name]).run();
+            shown.assert_code(0).assert_out_has("//");
+            // What is shown is itself a settings file.
+            let file = area.file(&format!("outside/{name}.json"), &shown.out()).display().to_string();
+            // Without a home, most of the caches that it names do not exist.
+            area.bare_srt().args(&["run", "--accept-gap", "name-rules", "--settings", &file, "--", "true"]).run().assert_code(0);
+            area.bare_srt().args(&["run", "--profile", name, "--", "true"]).run().assert_code(0);
+        }
+    });
+}
+
+#[test]
+fn completions_are_printed_for_the_usual_shells() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        for shell in ["bash", "zsh", "fish"] {
+            area.bare_srt().args(&["completions", shell]).run().assert_code(0).assert_out_has("explain");
+        }
+        area.bare_srt().args(&["completions", "no-such-shell"]).run().assert_code(125);
+    });
+}

@@ -1,0 +1,48 @@
+//! End-to-end suites against the real `srt` binary, as root and as an ordinary user.
+//!
+//! Table of contents:
+
+/// A crate with a dependency, fetched, built and tested inside.
+mod cargo_job;
+/// Command lines and exit status.
+mod cli;
+/// Inherited descriptors and standard streams.
+mod descriptors;
+/// `/dev`, `/proc` and `/sys` inside.
+mod devices;
+/// `srt doctor`, `explain`, `check`, `profiles`, `completions`.
+mod doctor_explain_check;
+/// Variables and the working directory.
+mod environment;
+/// Write roots, holes in them, and everything outside.
+mod filesystem;
+/// Links: planted by an earlier run, spelled with `..` or through procfs, hard.
+mod links;
+/// Read denials and what re-opens inside them.
+mod masks;
+/// The empty network namespace, and what passes the proxies.
+mod network;
+/// The process tree: its limits and its end.
+mod processes;
+/// Names that are never written: shell start files, hooks, editor settings.
+mod protected;
+/// Proxies of the user's own, and requests no client makes.
+mod proxies;
+/// git, make, tar, python, node, npm, pip, vim, tmux, shells.
+mod real_tools;
+/// Many sandboxes at once.
+mod resources;
+/// What identity the command has.
+mod root_and_user;
+/// System calls, socket families and terminal requests that the filter refuses.
+mod seccomp;
+/// Settings files, good and bad.
+mod settings;
+/// Signals to srt and from the terminal.
+mod signals;
+/// Job control, window size, full-screen programs.
+mod terminal;
+/// The private temporary directory: made, removed, swept.
+mod tmpdir;
+/// UNIX sockets.
+mod unix_sockets;

@@ -1,0 +1,51 @@
+//! One denied operation, shown in four steps.
+
+use crate::{Area, Outcome, Rules};
+
+/// An operation of the probe that the rules must deny.
+///
+/// [`Denial::assert`] first does it outside with the same identity (it must succeed, in a twin area that is thrown away), then
+/// inside (it must fail with one of the errno values), then compares the file system with what it was before.
+pub struct Denial<'a> {
+    /// Words for the probe; `@` at the start of a word stands for the area's root.
+    pub operation: &'a [&'a str],
+    /// Names of the errno values that are right.
+    pub errno: &'a [&'a str],
+    /// Prepares an area; called for the control's twin as well.
+    pub prepare: &'a dyn Fn(&Area),
+    /// The rules, for an area.
+    pub rules: &'a dyn Fn(&Area) -> Rules,
+}
+
+impl Denial<'_> {
+    /// Runs control and denial as `who`.
+    #[track_caller]
+    pub fn assert(&self, who: crate::Identity) -> Outcome {
+        self.control(who);
+        let area = Area::new(who);
+        (self.prepare)(&area);
+        let rules = (self.rules)(&area);
+        let program = area.probe(&rules, &[]);
+        let before = area.snapshot();
+        let words = self.words(&area);
+        let outcome = program.args(&words.iter().map(String::as_str).collect::<Vec<_>>()).run();
+        outcome.assert_prints_one_of(self.errno);
+        before.assert_unchanged(area.root());
+        outcome
+    }
+
+    /// Without srt the operation succeeds: it is the sandbox that denies it, not the host.
+    #[track_caller]
+    fn control(&self, who: crate::Identity) {
+        let twin = Area::new(who);
+        (self.prepare)(&twin);
+        let words = self.words(&twin);
+        let outcome = twin.probe_outside(&words.iter().map(String::as_str).collect::<Vec<_>>()).run();
+        assert_eq!(outcome.code(), Some(0), "the control must succeed\n{outcome}");
+    }
+
+    fn words(&self, area: &Area) -> Vec<String> {
+        let place = |word: &&str| word.strip_prefix('@').map_or_else(|| (*word).to_owned(), |rest| area.text(rest.trim_start_matches('/')));
+        self.operation.iter().map(place).collect()
+    }
+}

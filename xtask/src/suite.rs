@@ -1,0 +1,163 @@
+//! The tests of the whole workspace, with true counts at the end.
+//!
+//! libtest knows no skip: the end-to-end suites write one line a skip to a file, which is read here. A skip is one test for one
+//! identity; a test that was skipped for all its identities does not count as passed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What happened.
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+    skipped: usize,
+    /// Names of what failed.
+    pub(crate) failures: Vec<String>,
+    /// Reasons of skips, with their number.
+    reasons: BTreeMap<String, usize>,
+    /// Something else than a test went wrong: a build, a crash.
+    broken: bool,
+}
+
+impl Counts {
+    /// Adds another count to this one.
+    pub(crate) fn add(&mut self, other: Counts) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.failures.extend(other.failures);
+        self.broken |= other.broken;
+        for (reason, count) in other.reasons {
+            *self.reasons.entry(reason).or_default() += count;
+        }
+    }
+
+    /// Prints what was skipped and what failed, then the closing line; true when nothing failed.
+    pub(crate) fn close(&self) -> bool {
+        if self.skipped > 0 {
+            println!("\n{} skipped:", self.skipped);
+        }
+        for (reason, count) in &self.reasons {
+            println!("  {count} × {reason}");
+        }
+        if !self.failures.is_empty() {
+            println!("\nfailed:");
+        }
+        for name in &self.failures {
+            println!("  {name}");
+        }
+        if self.broken {
+            println!("\ncargo itself failed: see above");
+        }
+        println!("\n{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
+        self.failed == 0 && !self.broken
+    }
+}
+
+/// The cargo that runs us.
+pub(crate) fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// The workspace's root: xtask lies directly below it.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+/// An error with what was being done.
+fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> String {
+    move |error| format!("cannot {what}: {error}")
+}
+
+/// Runs `cargo test --workspace` with `extra` arguments.
+pub(crate) fn run(extra: &[&str]) -> Result<Counts, String> {
+    // Everything the tests make lies here, and goes with it.
+    let area = std::env::temp_dir().join(format!("srt-suite-{}", std::process::id()));
+    std::fs::DirBuilder::new().mode(0o755).create(&area).map_err(cannot("make a directory for the tests"))?;
+    let counts = run_in(&area, extra);
+    // Through rm: what other identities left without permissions does not stop it halfway.
+    let removed = Command::new("rm").args(["-rf", "--"]).arg(&area).status().map_err(cannot("run rm"))?;
+    if !removed.success() {
+        eprintln!("xtask: {} could not be removed wholly", area.display());
+    }
+    counts
+}
+
+fn run_in(area: &Path, extra: &[&str]) -> Result<Counts, String> {
+    let skips = area.join("skips");
+    std::fs::write(&skips, "").map_err(cannot("make the record of skips"))?;
+    // `cargo test` builds no binaries of packages without integration tests of their own, and the suites run `srt`.
+    let built = Command::new(cargo()).args(["build", "--workspace", "--bins"]).current_dir(workspace()).status();
+    let mut counts = Counts { broken: !built.map_err(cannot("run cargo"))?.success(), ..Counts::default() };
+    let mut tests = Command::new(cargo());
+    tests.args(["test", "--workspace", "--no-fail-fast"]).args(extra).current_dir(workspace());
+    tests.env("SRT_TEST_SKIPS", &skips).env("TMPDIR", area).stdout(Stdio::piped());
+    let mut child = tests.spawn().map_err(cannot("run cargo"))?;
+    for line in BufReader::new(child.stdout.take().ok_or("no output of cargo")?).split(b'\n') {
+        let line = String::from_utf8_lossy(&line.map_err(cannot("read the output of cargo"))?).into_owned();
+        println!("{line}");
+        counts.read(&line);
+    }
+    let succeeded = child.wait().map_err(cannot("wait for cargo"))?.success();
+    counts.broken |= !succeeded && counts.failed == 0;
+    counts.read_skips(&std::fs::read_to_string(&skips).map_err(cannot("read the record of skips"))?);
+    Ok(counts)
+}
+
+impl Counts {
+    /// One line of libtest: `test NAME ... FAILED`, or `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
+    fn read(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.failures.push(name.to_owned());
+        }
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let number = |word: &str| {
+            let before = result.split(word).next()?;
+            before.split(' ').rfind(|part| !part.is_empty())?.parse::<usize>().ok()
+        };
+        self.passed += number(" passed").unwrap_or(0);
+        self.failed += number(" failed").unwrap_or(0);
+        self.skipped += number(" ignored").unwrap_or(0);
+    }
+
+    /// Lines `skip TEST: REASON`, and `whole TEST` for a test of which nothing was left.
+    fn read_skips(&mut self, record: &str) {
+        for line in record.lines() {
+            if line.starts_with("whole ") {
+                self.passed = self.passed.saturating_sub(1);
+            } else if let Some((_, reason)) = line.strip_prefix("skip ").and_then(|rest| rest.split_once(": ")) {
+                self.skipped += 1;
+                *self.reasons.entry(reason.to_owned()).or_default() += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Counts;
+
+    #[test]
+    fn results_of_several_test_programs_are_added() {
+        let mut counts = Counts::default();
+        counts.read("test a::b ... ok");
+        counts.read("test a::c ... FAILED");
+        counts.read("test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s");
+        counts.read("test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s");
+        assert_eq!((counts.passed, counts.failed, counts.skipped), (43, 1, 2));
+        assert_eq!(counts.failures, ["a::c"]);
+    }
+
+    #[test]
+    fn a_test_skipped_as_a_whole_has_not_passed() {
+        let mut counts = Counts { passed: 10, ..Counts::default() };
+        counts.read_skips("skip a.b: root: no vim\nskip a.b: user: no vim\nwhole a.b\nskip a.c: user: no vim\n");
+        assert_eq!((counts.passed, counts.skipped), (9, 3));
+        assert_eq!(counts.reasons["user: no vim"], 2);
+    }
+}
