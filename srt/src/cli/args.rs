@@ -137,8 +137,7 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
     Ok(match name {
         "run" => {
             let text = inner.get_one::<OsString>("shell-text").cloned().or(outer_text);
-            let words: Vec<OsString> = inner.get_many::<OsString>("command").unwrap_or_default().cloned().collect();
-            Action::Run(typed(text, words)?)
+            Action::Run(typed(text, inner.subcommand().map(|(first, rest)| words(first, rest)).unwrap_or_default())?)
         }
         "explain" => Action::Explain { json: json(inner) },
         "doctor" => Action::Doctor { json: json(inner) },
@@ -151,12 +150,15 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
             Some(shell) => Action::Completions { shell: *shell },
             None => return Err(Stop::mistake("cannot print completions: no shell was named")),
         },
-        external => {
-            let mut words = vec![OsString::from(external)];
-            words.extend(inner.get_many::<OsString>("").unwrap_or_default().cloned());
-            Action::Run(typed(outer_text, words)?)
-        }
+        external => Action::Run(typed(outer_text, words(external, inner))?),
     })
+}
+
+/// The first word that is neither an option nor a subcommand, and everything after it.
+fn words(first: &str, rest: &ArgMatches) -> Vec<OsString> {
+    let mut words = vec![OsString::from(first)];
+    words.extend(rest.get_many::<OsString>("").unwrap_or_default().cloned());
+    words
 }
 
 /// `-c TEXT` wins; a single word with white space in it is shell text; anything else is a program and its arguments.
@@ -242,10 +244,13 @@ pub(super) fn command() -> Command {
         .disable_help_subcommand(true)
         .args(shared_options(true));
     // Deferred: only the subcommand that was typed is built.
-    let run = Command::new("run").about("Run a command").defer(|run| {
-        let words = Arg::new("command").value_name("COMMAND").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true);
-        run.args(shared_options(true)).arg(words.value_parser(OsStringValueParser::new()))
-    });
+    let run = Command::new("run")
+        .about("Run a command")
+        .override_usage("srt run [options] [--] <command> [args…]")
+        .allow_external_subcommands(true)
+        .external_subcommand_value_parser(OsStringValueParser::new())
+        .disable_help_subcommand(true)
+        .defer(|run| run.args(shared_options(true)));
     let explain =
         Command::new("explain").about("Print what a run would do").defer(|explain| explain.args(shared_options(false)).arg(json()));
     let check = Command::new("check").about("Ask the policy: exit status 0 allowed, 1 denied").defer(|check| {

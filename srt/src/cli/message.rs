@@ -37,7 +37,7 @@ impl From<Gaps> for Error {
 pub(super) fn print_error(error: &Error) {
     match error {
         Error::Faults(faults) => faults.iter().for_each(print_fault),
-        Error::Gaps(gaps) => say(&gaps.to_string()),
+        Error::Gaps(gaps) => gaps.0.iter().for_each(|gap| say(&gap.to_string())),
     }
 }
 

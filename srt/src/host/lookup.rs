@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::policy::{AbsPath, FileKind, PathLookup, RealPath};
 
 /// As the kernel's own limit (path_resolution(7)).
-const MAX_LINKS: u32 = 40;
+const MAX_LINKS: usize = 40;
 /// A `.git` file is one line; anything longer is not one.
 const MAX_TEXT: u64 = 4096;
 
@@ -20,13 +20,13 @@ pub struct HostLookup;
 
 impl PathLookup for HostLookup {
     fn real_path(&self, path: &AbsPath) -> io::Result<RealPath> {
-        let mut walk = Walk { done: PathBuf::from("/"), kind: Some(FileKind::Directory), rest: Vec::new(), links: 0 };
+        let mut walk = Walk { done: PathBuf::from("/"), kind: Some(FileKind::Directory), rest: Vec::new(), links: Vec::new() };
         walk.push(path.as_path());
         while let Some(name) = walk.rest.pop() {
             walk.step(&name)?;
         }
         let path = AbsPath::new(&walk.done).ok_or(Errno::INVAL)?;
-        Ok(RealPath { path, kind: walk.kind })
+        Ok(RealPath { path, kind: walk.kind, links: walk.links })
     }
 
     fn children(&self, directory: &AbsPath) -> io::Result<Vec<(OsString, FileKind)>> {
@@ -69,7 +69,7 @@ struct Walk {
     kind: Option<FileKind>,
     /// What remains, last component first.
     rest: Vec<OsString>,
-    links: u32,
+    links: Vec<AbsPath>,
 }
 
 impl Walk {
@@ -117,10 +117,10 @@ impl Walk {
     }
 
     fn follow(&mut self) -> io::Result<()> {
-        self.links += 1;
-        if self.links > MAX_LINKS {
+        if self.links.len() >= MAX_LINKS {
             return Err(Errno::LOOP.into());
         }
+        self.links.push(AbsPath::new(&self.done).ok_or(Errno::INVAL)?);
         let target = PathBuf::from(std::fs::read_link(&self.done)?);
         self.done.pop();
         self.kind = Some(FileKind::Directory);
@@ -145,9 +145,10 @@ mod tests {
         std::fs::create_dir_all(dir.join("real")).unwrap();
         std::os::unix::fs::symlink("real", dir.join("link")).unwrap();
         let found = HostLookup.real_path(&dir.join("link").join("missing")).unwrap();
-        assert_eq!(found, RealPath { path: dir.join("real").join("missing"), kind: None });
+        let links = vec![dir.join("link")];
+        assert_eq!(found, RealPath { path: dir.join("real").join("missing"), kind: None, links: links.clone() });
         let found = HostLookup.real_path(&dir.join("link")).unwrap();
-        assert_eq!(found, RealPath { path: dir.join("real"), kind: Some(FileKind::Directory) });
+        assert_eq!(found, RealPath { path: dir.join("real"), kind: Some(FileKind::Directory), links });
         std::fs::remove_dir_all(dir).unwrap();
     }
 
@@ -156,7 +157,7 @@ mod tests {
         let dir = scratch("dangling");
         std::os::unix::fs::symlink("../nowhere", dir.join("link")).unwrap();
         let found = HostLookup.real_path(&dir.join("link")).unwrap();
-        assert_eq!(found, RealPath { path: dir.parent().unwrap().join("nowhere"), kind: None });
+        assert_eq!((found.path, found.kind), (dir.parent().unwrap().join("nowhere"), None));
         std::fs::remove_dir_all(dir).unwrap();
     }
 

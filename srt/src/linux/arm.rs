@@ -30,7 +30,7 @@ pub fn arm(script: Script) -> Result<Armed, Fault> {
         Fault::new(format!("make the private directory {}", script.private_tmp), crate::fault::errno_text(&errno.into()))
     })?;
     let made = MadeDirectories::make(&script.make)?;
-    let ruleset = domain::prepare(&script.confinement).map_err(|failure| super::fault(&failure))?;
+    let ruleset = domain::prepare(&script.confinement, &script.exec.pass_fds).map_err(|failure| super::fault(&failure))?;
     let readers = fds::readers(&script.exec.pass_fds);
     let filter = seccomp::compile(script.confinement.filter);
     Ok(Armed { script, scratch, made, readers, ruleset, filter })

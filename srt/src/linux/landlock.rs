@@ -8,7 +8,7 @@
 //!
 //! See landlock(7).
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use landlock::{
     AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreated,
@@ -46,7 +46,7 @@ fn handled(abi: u32) -> BitFlags<AccessFs> {
 ///
 /// # Errors
 /// A write root that has vanished: a dropped rule would be a weaker policy than the one that was shown.
-pub(super) fn prepare(confinement: &Confinement) -> Result<Option<RulesetCreated>, Failure> {
+pub(super) fn prepare(confinement: &Confinement, pass_fds: &[RawFd]) -> Result<Option<RulesetCreated>, Failure> {
     if confinement.landlock_abi == 0 {
         return Ok(None);
     }
@@ -55,6 +55,10 @@ pub(super) fn prepare(confinement: &Confinement) -> Result<Option<RulesetCreated
     for root in &confinement.write_roots {
         let object = open(root).step_at("open write root", root)?;
         ruleset = allow(ruleset, object, rights).step_at("allow writing beneath", root)?;
+    }
+    // What the command was given for writing it may open again by name: `echo x >/dev/stderr`.
+    for object in [0, 1, 2].iter().chain(pass_fds).filter_map(|descriptor| given_for_writing(*descriptor)) {
+        ruleset = allow(ruleset, object, rights).step("allow writing to what was passed")?;
     }
     Ok(Some(ruleset))
 }
@@ -84,6 +88,16 @@ fn allow(ruleset: RulesetCreated, object: OwnedFd, rights: BitFlags<AccessFs>) -
     let directory = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode) == FileType::Directory;
     let rights = if directory { rights } else { rights & AccessFs::WriteFile };
     ruleset.add_rule(PathBeneath::new(object, rights)).map_err(|_| Errno::INVAL)
+}
+
+/// The file or device behind a descriptor that is open for writing. Pipes and sockets need no rule.
+fn given_for_writing(descriptor: RawFd) -> Option<OwnedFd> {
+    let object = rustix::fs::openat(CWD, format!("/proc/self/fd/{descriptor}"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    // SAFETY: the number was open a moment ago, in a process of one thread.
+    let flags = rustix::fs::fcntl_getfl(unsafe { BorrowedFd::borrow_raw(descriptor) }).ok()?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&object).ok()?.st_mode);
+    let writable = flags & OFlags::ACCMODE != OFlags::RDONLY;
+    (writable && matches!(kind, FileType::RegularFile | FileType::CharacterDevice)).then_some(object)
 }
 
 fn open(path: &AbsPath) -> Result<OwnedFd, Errno> {

@@ -110,10 +110,6 @@ fn state(policy: &FsPolicy, path: &AbsPath) -> State {
 
 /// Turns points into steps.
 pub(super) fn plan(policy: &FsPolicy, inventory: &Inventory, private_tmp: &AbsPath) -> FilePlan {
-    if policy.is_disabled() {
-        let steps = vec![step(policy, &AbsPath::root(), FileAction::Writable)];
-        return FilePlan { steps, make: Vec::new(), private_tmp: private_tmp.clone() };
-    }
     let mut steps = Vec::new();
     let mut around: Vec<(&AbsPath, State)> = Vec::new();
     for (path, point) in &inventory.points {

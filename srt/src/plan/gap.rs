@@ -32,18 +32,15 @@ fn origin_text<S: serde::Serializer>(origin: &Option<Origin>, serializer: S) -> 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gaps(pub Vec<Gap>);
 
-impl fmt::Display for Gaps {
+impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, gap) in self.0.iter().enumerate() {
-            let end = if index == 0 { "" } else { "\n" };
-            write!(f, "{end}cannot enforce the policy on this host: {} ({})", gap.loss, gap.name)?;
-            if let Some(origin) = &gap.origin {
-                write!(f, "\n  from {origin}")?;
-            }
-            write!(f, "\nhint: {}", gap.remedy)?;
-            if gap.acceptable {
-                write!(f, "; \"acceptGaps\": [{:?}] in the settings, or --accept-gap {}, runs without it", gap.name, gap.name)?;
-            }
+        write!(f, "cannot enforce the policy on this host: {} ({})", self.loss, self.name)?;
+        if let Some(origin) = &self.origin {
+            write!(f, "\n  from {origin}")?;
+        }
+        write!(f, "\nhint: {}", self.remedy)?;
+        if self.acceptable {
+            write!(f, "; \"acceptGaps\": [{:?}] in the settings, or --accept-gap {}, runs without it", self.name, self.name)?;
         }
         Ok(())
     }

@@ -31,6 +31,11 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
+    /// The directory, as written.
+    pub(super) fn base(&self) -> &AbsPath {
+        &self.base
+    }
+
     /// Compiles the pattern below the real path of its directory.
     ///
     /// # Errors
@@ -150,7 +155,8 @@ fn split_pattern(start: &AbsPath, text: &str) -> Pattern {
     let mut base = start.clone();
     let mut rest = text;
     while let Some((first, after)) = rest.split_once('/') {
-        if is_glob(first) {
+        // A lone `**` names a directory where it ends an entry; here more follows, so it is a pattern.
+        if first.contains("**") || is_glob(first) {
             break;
         }
         base = AbsPath::resolve(&base, Path::new(first));
@@ -213,6 +219,14 @@ mod tests {
         let entry = expand("${CACHE}/sub/*.pem").unwrap();
         let pattern = entry.pattern.unwrap();
         assert_eq!((pattern.base.to_string().as_str(), pattern.below.as_str()), ("/c/[a]/sub", "*.pem"));
+    }
+
+    #[test]
+    fn a_double_star_at_the_start_is_a_pattern() {
+        for (text, base, below) in [("**/.env", "/w", "**/.env"), ("/x/**/*.key", "/x", "**/*.key"), ("/x/a**/k", "/x", "a**/k")] {
+            let pattern = expand(text).unwrap().pattern.unwrap();
+            assert_eq!((pattern.base.to_string().as_str(), pattern.below.as_str()), (base, below), "{text}");
+        }
     }
 
     #[test]

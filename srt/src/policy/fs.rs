@@ -74,8 +74,6 @@ pub struct FsVerdict<'a> {
 /// All rules on files of one run.
 #[derive(Clone, Debug)]
 pub struct FsPolicy {
-    /// `filesystem.disabled`: everything is allowed.
-    disabled: bool,
     rules: Vec<FsRule>,
     default_read: FsRule,
     default_write: FsRule,
@@ -84,14 +82,12 @@ pub struct FsPolicy {
 
 impl FsPolicy {
     /// Collects rules. Their order does not matter: the most specific rule wins, a tie goes to the denial of writing and to the permission to read.
-    pub fn new(disabled: bool, rules: Vec<FsRule>) -> Self {
+    pub fn new(rules: Vec<FsRule>) -> Self {
         let write_roots = rules.iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter_map(FsRule::path).cloned().collect();
-        let write_default = if disabled { "filesystem.disabled" } else { "default: writing is denied outside allowWrite" };
         FsPolicy {
-            disabled,
             rules,
             default_read: default_rule("fs.default-read", FsEffect::AllowRead, "default: reading is allowed"),
-            default_write: default_rule("fs.default-write", FsEffect::DenyWrite, write_default),
+            default_write: default_rule("fs.default-write", FsEffect::DenyWrite, "default: writing is denied outside allowWrite"),
             write_roots,
         }
     }
@@ -101,9 +97,9 @@ impl FsPolicy {
         &self.rules
     }
 
-    /// Is there no rule at all (`filesystem.disabled`)?
-    pub fn is_disabled(&self) -> bool {
-        self.disabled
+    /// The paths that `allowWrite` names, existing or not.
+    pub fn write_roots(&self) -> impl Iterator<Item = &AbsPath> {
+        self.write_roots.iter()
     }
 
     /// May `path` be read, or written?
@@ -111,9 +107,6 @@ impl FsPolicy {
     /// Reading: the most specific `denyRead` or `allowRead` decides, a tie goes to `allowRead`. Writing: what may not be read may not be written; then any
     /// `denyWrite` or protected name at or above the path denies; then an `allowWrite` at or above it allows.
     pub fn decide(&self, path: &AbsPath, access: Access) -> FsVerdict<'_> {
-        if self.disabled {
-            return FsVerdict { allowed: true, rule: if access == Access::Read { &self.default_read } else { &self.default_write } };
-        }
         let read = self.decide_read(path);
         match access {
             Access::Read => read,
@@ -213,7 +206,7 @@ mod tests {
     fn policy(rules: &[(FsEffect, &str)]) -> FsPolicy {
         let mut rules: Vec<_> = rules.iter().map(|(effect, text)| rule(*effect, text)).collect();
         rules.extend(PROTECTED_NAMES.iter().map(|name| FsRule { matcher: Matcher::Protected(name), ..rule(FsEffect::DenyWrite, "/") }));
-        FsPolicy::new(false, rules)
+        FsPolicy::new(rules)
     }
 
     fn may(policy: &FsPolicy, access: Access, target: &str) -> bool {

@@ -23,6 +23,8 @@ pub struct RealPath {
     pub path: AbsPath,
     /// What is there; `None` where nothing is.
     pub kind: Option<FileKind>,
+    /// The symbolic links that were followed, each by its own real path.
+    pub links: Vec<AbsPath>,
 }
 
 /// Read-only questions about the file system. Tests answer them from a table.

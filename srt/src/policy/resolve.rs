@@ -195,7 +195,7 @@ impl Rules<'_> {
         let found = self.lookup.real_path(literal).map_err(EntryFault::Lookup);
         if let Some(pattern) = &expanded.pattern {
             let glob = pattern.compile(self.lookup).map_err(EntryFault::Lookup)?;
-            rules.push(FsRule { matcher: Matcher::Glob(glob), ..template.clone() });
+            rules.push(FsRule { matcher: Matcher::Glob(glob), lexical: Some(pattern.base().clone()), ..template.clone() });
             // The characters may also be meant as they are, where something of that very name exists.
             if !found.as_ref().is_ok_and(|found| found.kind.is_some()) {
                 return Ok(rules);
@@ -255,25 +255,29 @@ impl Rules<'_> {
     /// Takes the inventory, which may add rules: what a pattern matched behind a link, directories that cannot be listed, git directories.
     fn finish(mut self, disabled: bool, depth: u8) -> Result<(FsPolicy, Inventory), Vec<Fault>> {
         if disabled {
-            let private: Vec<FsRule> = self.rules.drain(..).filter(|rule| rule.absolute).collect();
-            return if self.faults.is_empty() {
-                Ok((FsPolicy::new(private.is_empty(), private), self.inventory))
-            } else {
-                Err(self.faults)
-            };
+            self.open_everything();
         }
         self.expand_globs();
+        let policy = FsPolicy::new(self.rules.clone());
+        let found = scan::survey(&policy, self.lookup, depth);
+        self.rules.extend(scan::git_directories(&found, self.lookup));
+        let policy = FsPolicy::new(self.rules);
+        self.faults.extend(planted_links(&policy, self.lookup));
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
-        let policy = FsPolicy::new(false, self.rules.clone());
-        self.rules.extend(scan::git_directories(&policy, self.lookup));
-        let policy = FsPolicy::new(false, self.rules.clone());
         self.inventory.to_make = to_make(&policy, self.lookup);
-        self.inventory.points = scan::points(&policy, self.lookup, depth);
+        self.inventory.points = scan::points(&policy, self.lookup, found);
         self.inventory.listings = scan::listings(&policy, &self.inventory.points, self.lookup);
         self.inventory.by_name_only = name_rules(&policy, self.lookup);
         Ok((policy, self.inventory))
+    }
+
+    /// `filesystem.disabled`: no rule holds but those of the run itself and of credential files.
+    fn open_everything(&mut self) {
+        self.rules.retain(|rule| rule.absolute || rule.create);
+        let rule = self.rule(List { id: "fs.disabled", ..ALLOW_WRITE }, 0, "/", &Origin::BuiltIn("rule: filesystem.disabled"));
+        self.rules.push(rule);
     }
 
     fn expand_globs(&mut self) {
@@ -290,6 +294,24 @@ impl Rules<'_> {
         }
         self.rules.extend(more);
     }
+}
+
+/// Permissions whose way leads through a link that the command of an earlier run could have made: it would choose what this run opens.
+fn planted_links(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<Fault> {
+    let opens = |rule: &&FsRule| matches!(rule.effect, FsEffect::AllowWrite | FsEffect::AllowRead);
+    let writable = |link: &AbsPath| link.parent().is_some_and(|directory| policy.decide(&directory, Access::Write).allowed);
+    let mut faults = Vec::new();
+    for rule in policy.rules().iter().filter(opens) {
+        let Some(found) = rule.lexical.as_ref().and_then(|lexical| lookup.real_path(lexical).ok()) else { continue };
+        // A link that stays in the write root it lies in opens nothing that is not open already.
+        let leaves = |link: &AbsPath| !policy.write_roots().any(|root| link.is_strictly_within(root) && found.path.is_within(root));
+        if let Some(link) = found.links.iter().find(|link| writable(link) && leaves(link)) {
+            let cause = format!("it leads through the link {link}, which lies where the command may write, to {}", found.path);
+            let fault = Fault::new(format!("use {:?}", rule.spelled), cause).from_origin(&rule.origin);
+            faults.push(fault.hint(format!("if that is meant, name {} itself", found.path)));
+        }
+    }
+    faults
 }
 
 /// Directories that are missing, may be made, and would be writable.

@@ -11,8 +11,53 @@ use super::lookup::{FileKind, PathLookup};
 use super::protected::PROTECTED_NAMES;
 use super::{AbsPath, Origin, RuleId};
 
+/// A name below a write root that needs a closer look.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    path: AbsPath,
+    kind: FileKind,
+}
+
+/// Looks once at the names below the write roots, `depth` directories deep: protected names, and `.git` files.
+pub(super) fn survey(policy: &FsPolicy, lookup: &dyn PathLookup, depth: u8) -> Vec<Found> {
+    let mut survey = Survey { policy, lookup, found: Vec::new() };
+    if policy.rules().iter().any(|rule| matches!(rule.matcher, Matcher::Protected(_))) {
+        let roots: Vec<&AbsPath> = policy.write_roots().filter(|root| policy.decide(root, Access::Write).allowed).collect();
+        roots.into_iter().for_each(|root| survey.directory(root, depth));
+    }
+    survey.found
+}
+
+struct Survey<'a> {
+    policy: &'a FsPolicy,
+    lookup: &'a dyn PathLookup,
+    found: Vec<Found>,
+}
+
+impl Survey<'_> {
+    fn directory(&mut self, directory: &AbsPath, depth: u8) {
+        if in_private_area(directory) {
+            return;
+        }
+        let Ok(children) = self.lookup.children(directory) else { return };
+        for (name, kind) in children {
+            let path = directory.join(&name);
+            let git_file = kind == FileKind::Other && name.as_bytes().eq_ignore_ascii_case(b".git");
+            if git_file || (may_be_protected(&name) && is_protected(self.policy, &path)) {
+                self.found.push(Found { path, kind });
+            } else if kind == FileKind::Directory {
+                if depth > 1 && name != "node_modules" {
+                    self.directory(&path, depth - 1);
+                } else if is_first_of_two(&name) {
+                    self.directory(&path, 1);
+                }
+            }
+        }
+    }
+}
+
 /// Every existing object that a rule names, protected names found below write roots, and the directories between them that must not move.
-pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, depth: u8) -> BTreeMap<AbsPath, Point> {
+pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, found: Vec<Found>) -> BTreeMap<AbsPath, Point> {
     let mut points = BTreeMap::from([(AbsPath::root(), Point { kind: FileKind::Directory, pinned: false })]);
     for rule in policy.rules() {
         let Some(path) = rule.path().filter(|path| !in_private_area(path)) else { continue };
@@ -22,9 +67,8 @@ pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, depth: u8) -> B
             points.insert(path.clone(), Point { kind, pinned: false });
         }
     }
-    let roots: Vec<AbsPath> = points.keys().filter(|path| policy.decide(path, Access::Write).allowed).cloned().collect();
-    for root in roots {
-        find_protected(policy, lookup, &root, depth, &mut points);
+    for Found { path, kind } in found {
+        points.entry(path).or_insert(Point { kind, pinned: false });
     }
     pin_ancestors(policy, &mut points);
     points
@@ -32,26 +76,6 @@ pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, depth: u8) -> B
 
 fn in_private_area(path: &AbsPath) -> bool {
     ["/proc", "/dev"].iter().any(|area| path.as_path().starts_with(area))
-}
-
-/// Looks for protected names in `directory` and `depth - 1` levels below it.
-fn find_protected(policy: &FsPolicy, lookup: &dyn PathLookup, directory: &AbsPath, depth: u8, points: &mut BTreeMap<AbsPath, Point>) {
-    if in_private_area(directory) {
-        return;
-    }
-    let Ok(children) = lookup.children(directory) else { return };
-    for (name, kind) in children {
-        let path = directory.join(&name);
-        if may_be_protected(&name) && is_protected(policy, &path) {
-            points.entry(path).or_insert(Point { kind, pinned: false });
-        } else if kind == FileKind::Directory {
-            if depth > 1 && name != "node_modules" {
-                find_protected(policy, lookup, &path, depth - 1, points);
-            } else if is_first_of_two(&name) {
-                find_protected(policy, lookup, &path, 1, points);
-            }
-        }
-    }
 }
 
 fn is_protected(policy: &FsPolicy, path: &AbsPath) -> bool {
@@ -121,13 +145,12 @@ fn named_by_allow_read(policy: &FsPolicy, link: &AbsPath) -> bool {
 }
 
 /// A `.git` *file* (worktree, submodule) names a directory elsewhere, whose hooks and configuration need the same protection, as does the file.
-pub(super) fn git_directories(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<FsRule> {
-    let roots = policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter_map(FsRule::path);
+pub(super) fn git_directories(found: &[Found], lookup: &dyn PathLookup) -> Vec<FsRule> {
     let mut rules = Vec::new();
-    for file in roots.filter(|root| !in_private_area(root)).map(|root| root.join(".git")) {
-        let Some(directory) = git_directory(&file, lookup) else { continue };
+    for file in found.iter().map(|found| &found.path) {
+        let Some(directory) = git_directory(file, lookup) else { continue };
         let common = common_directory(&directory, lookup);
-        rules.push(git_rule(file));
+        rules.push(git_rule(file.clone()));
         for directory in [Some(directory), common].into_iter().flatten() {
             rules.extend(["hooks", "config", "config.worktree"].map(|name| git_rule(directory.join(name))));
         }

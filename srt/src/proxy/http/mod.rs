@@ -54,6 +54,8 @@ pub(super) async fn serve(context: Rc<ProxyContext>, client: Stream) {
     server
         .timer(TokioTimer::new())
         .header_read_timeout(limits::REQUEST_HEAD)
+        // A client may end its side after the request (`nc -N`), and still wants the answer.
+        .half_close(true)
         .max_header_size(limits::HEADER_BLOCK)
         .max_buf_size(limits::HEADER_BLOCK)
         .preserve_header_case(true)
