@@ -107,7 +107,7 @@ impl Stop {
 /// Reads the command line.
 ///
 /// # Errors
-/// Help and version too: see [`Stop`].
+/// Help and version too: see `Stop`.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Options, Action), Stop> {
     let matches = command().try_get_matches_from(arguments).map_err(|error| Stop {
         // clap writes `error: …`; messages of srt start with its name.

@@ -1,6 +1,6 @@
 //! The command line: the only part that prints, exits, and reads home and environment.
 //!
-//! Options are typed values first ([`args`]), and acted on afterwards: one module per subcommand.
+//! Options are typed values first (`args`), and acted on afterwards: one module per subcommand.
 
 mod args;
 mod check;

@@ -121,7 +121,7 @@ impl Walk {
             return Err(Errno::LOOP.into());
         }
         self.links.push(AbsPath::new(&self.done).ok_or(Errno::INVAL)?);
-        let target = PathBuf::from(std::fs::read_link(&self.done)?);
+        let target = std::fs::read_link(&self.done)?;
         self.done.pop();
         self.kind = Some(FileKind::Directory);
         self.push(&target);

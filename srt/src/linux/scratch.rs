@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(fs::metadata(&own).unwrap().permissions().mode() & 0o7777, 0o700);
         fs::create_dir_all(own.as_path().join("x/y/z")).unwrap();
         fs::write(own.as_path().join("x/y/file"), "text").unwrap();
-        fs::set_permissions(own.as_path().join("x/y"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(own.as_path().join("x/y"), fs::Permissions::from_mode(0o0)).unwrap();
         std::os::unix::fs::symlink("/", own.as_path().join("x/link")).unwrap();
         drop(scratch);
         assert!(!runs.as_path().exists());
