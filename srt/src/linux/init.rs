@@ -4,7 +4,7 @@
 //! [`confine`] it has every capability of its own user namespace; afterwards none, and the same Landlock domain and filter as the command. It is
 //! not dumpable, so that the command, which has the same user id, can neither trace it nor read its memory.
 //!
-//! Order: identity, file tree, network, confinement, command. Each comes where it is because the next one takes the right to do it away.
+//! Order: identity, network, file tree, confinement, command. Each comes where it is because the next one takes the right to do it away.
 
 use std::os::fd::AsFd as _;
 
@@ -53,9 +53,10 @@ fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Sta
     // The supervisor's death is ours, and with PID 1 the whole sandbox goes.
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).step("follow the supervisor's death")?;
     map_ids(script.identity)?;
+    let network = network::begin(script.network)?;
     mounts::enter(&script.mounts)?;
     fds::reopen(&readers)?;
-    let listener = network::enter(script.network)?;
+    let listener = network.enter()?;
     channel.report(&Report::Listener, Some(listener.as_fd())).step("hand over the proxy's socket")?;
     drop(listener);
     confine(ruleset, script.confinement.landlock_abi, &filter)?;

@@ -16,14 +16,9 @@ use super::scratch::Scratch;
 use super::sys::{Forked, fork_into};
 use crate::Fault;
 
-/// Everything that is made new. Time namespaces bring nothing here.
-const NAMESPACES: i32 = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWCGROUP;
+/// Everything that the fork makes new. The network namespace follows in `init`, beside other work; time namespaces bring nothing here.
+const NAMESPACES: i32 =
+    libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
 
 /// Signals that the supervisor takes as messages: to be passed on, or because their default action would part it from the command.
 pub const WATCHED: &[Signal] = &[
@@ -104,7 +99,7 @@ fn fault(action: &str, errno: Errno) -> Fault {
 /// Makes the namespaces in a process that ends at once.
 pub(super) fn trial() -> Result<(), Errno> {
     // SAFETY: the child makes one system call. Other threads, if any, can hold no lock that _exit needs.
-    match unsafe { fork_into(NAMESPACES as u64) }? {
+    match unsafe { fork_into((NAMESPACES | libc::CLONE_NEWNET) as u64) }? {
         Forked::Child => super::sys::exit_now(0),
         Forked::Parent(child) => {
             let id = rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&child));
