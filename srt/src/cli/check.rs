@@ -9,6 +9,7 @@ use super::message::Error;
 use super::prepare::{self, Decided};
 use crate::Fault;
 use crate::host::HostLookup;
+use crate::plan;
 use crate::policy::{AbsPath, Access, PathLookup as _, Target};
 
 /// Prints the verdict with its rule and origin; 0 allowed, 1 denied.
@@ -33,13 +34,19 @@ fn file(decided: &Decided, target: &OsStr, access: Access) -> Result<(bool, Stri
     let asked = AbsPath::resolve(&facts.cwd, &expanded);
     let real = HostLookup.real_path(&asked).map_err(|error| Fault::new(format!("check {asked}"), crate::fault::errno_text(&error)))?.path;
     let verdict = decided.policy.files.decide(&real, access);
+    let note = if !verdict.allowed && !plan::holds(&decided.policy, &real, access) {
+        "\n  note: not enforced: the rule is about a name, and what does not exist when the run starts is not yet kept from being made"
+    } else {
+        ""
+    };
     let through = if real == asked { String::new() } else { format!(" (through {asked})") };
-    Ok((verdict.allowed, format!("{real}{through}\n  by {}\n  from {}", verdict.rule.id, verdict.rule.origin)))
+    Ok((verdict.allowed, format!("{real}{through}\n  by {}\n  from {}{note}", verdict.rule.id, verdict.rule.origin)))
 }
 
 fn connect(decided: &Decided, target: &OsStr) -> Result<(bool, String), Fault> {
     let text = target.to_string_lossy();
-    let wanted = Target::parse(&text).map_err(|error| Fault::new(format!("check {text:?}"), error).hint("the target is HOST:PORT"))?;
+    let wanted = Target::parse(&text)
+        .map_err(|error| Fault::new(format!("check {text:?}"), error).hint("the target is HOST:PORT, for instance example.com:443"))?;
     let verdict = decided.policy.network.decide(&wanted.host, wanted.port);
     Ok((
         verdict.allowed,

@@ -56,7 +56,7 @@ fn landlock(out: &mut String, support: &Support) -> std::fmt::Result {
     match support.landlock_abi {
         0 => writeln!(
             out,
-            "landlock    missing: not in this kernel, or off; mounts alone hold the file rules\n            remedy: Linux 5.13 with `landlock` in the list of security modules"
+            "landlock    missing: not in this kernel, or off; mounts alone hold the file rules, and FIFOs and sockets outside write roots can be written to\n            remedy: Linux 5.13 with `landlock` in the list of security modules"
         ),
         abi => writeln!(out, "landlock    used: ABI {abi}, errata fixed {:#x}, second layer for files{scopes}", support.landlock_errata),
     }

@@ -15,7 +15,7 @@ pub(super) fn explain(options: &Options, json: bool) -> Result<u8, Error> {
     let text = if json {
         serde_json::to_string_pretty(&Explanation::new(&plan, &decided.policy)).map_err(|error| Fault::new("print the plan", error))? + "\n"
     } else {
-        plan::render(&plan) + &rules(&decided.policy.network)
+        plan::render(&plan) + &rules(&decided.policy.network) + &unenforced(&decided.policy)
     };
     // A closed pipe is the reader's choice.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
@@ -70,4 +70,14 @@ fn rules(policy: &crate::policy::NetPolicy) -> String {
     out.extend(policy.allow_rules().iter().map(|rule| line("allow", rule)));
     out.push_str("  deny   everything else\n");
     out
+}
+
+/// Rules that this version cannot hold, because what they name does not exist or is a pattern.
+fn unenforced(policy: &crate::policy::Policy) -> String {
+    let rules = &policy.inventory.by_name_only;
+    if rules.is_empty() {
+        return String::new();
+    }
+    let line = |rule: &crate::policy::NameRule| format!("  {:<10} {} ({})\n", rule.key, rule.spelled, rule.origin);
+    "not enforced, because nothing of that name exists now\n".to_owned() + &rules.iter().map(line).collect::<String>()
 }

@@ -47,3 +47,12 @@ pub(super) fn plan(options: &Options, decided: &Decided) -> Result<Plan, Error> 
 pub(super) fn support(options: &Options) -> Support {
     options.without.iter().fold(backend::probe(), |support, layer| support.without(layer))
 }
+
+/// File rules beside `filesystem.disabled` have no effect, which nobody should have to find out.
+fn say_disabled(settings: &settings::Settings) {
+    let files = &settings.filesystem;
+    let rules = files.deny_read.len() + files.allow_read.len() + files.allow_write.len() + files.deny_write.len();
+    if let Some(disabled) = files.disabled.as_ref().filter(|disabled| disabled.value && rules > 0) {
+        message::say(&format!("filesystem.disabled ({}): {rules} other file rules have no effect", disabled.origin));
+    }
+}

@@ -14,8 +14,9 @@ use crate::{Fault, Faults, supervisor};
 
 /// Runs a command; returns the exit status.
 pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
-    backend::close_inherited(&options.pass_fds)?;
     let decided = prepare::decide(options)?;
+    // The settings may have come through a descriptor; from here on, only what was named stays open.
+    backend::close_inherited(&options.pass_fds)?;
     let command = Command { argv: argv(typed, &decided.facts), pass_fds: options.pass_fds.clone() };
     let plan = prepare::plan(options, &decided)?;
     say_gaps(&plan, options);

@@ -27,7 +27,9 @@ pub(super) fn check(pass_fds: &[RawFd]) -> Result<(), Fault> {
                 return Err(refuse(*descriptor, "it is a directory"));
             }
             Ok(_) => {}
-            Err(error) if named => return Err(Fault::new(format!("pass descriptor {descriptor}"), error)),
+            Err(error) if named => {
+                return Err(Fault::new(format!("pass descriptor {descriptor}"), crate::fault::errno_text(&error.into())));
+            }
             Err(_) => continue,
         }
         if rustix::fs::fcntl_getfl(borrowed).is_ok_and(|flags| flags.contains(OFlags::PATH)) {

@@ -86,7 +86,9 @@ pub(super) fn explain_refusal(errno: Errno) -> Fault {
         Errno::NOSPC | Errno::USERS => {
             fault.hint("too many namespaces, or too deeply nested: see user.max_user_namespaces and its relatives")
         }
-        Errno::NOSYS => fault.hint("a filter hides clone3(2), or the kernel is older than 5.3"),
+        Errno::NOSYS => fault.hint(
+            "clone3(2) is hidden by a filter, as inside another sandbox (srt cannot run inside srt), or the kernel is older than 5.3",
+        ),
         Errno::INVAL => fault.hint("this kernel lacks one of the namespaces: user, mount, pid, network, ipc, uts, cgroup"),
         _ => fault,
     }
@@ -101,7 +103,8 @@ pub fn try_namespaces(support: &mut Support) {
         Ok(()) => Answer::Yes,
         Err(errno) => {
             let fault = explain_refusal(errno);
-            Answer::No(Refusal { cause: fault.to_string(), remedy: "see the hint".to_owned() })
+            let remedy = fault.hint.unwrap_or_else(|| "none known".to_owned());
+            Answer::No(Refusal { cause: format!("the kernel refuses them: {}", fault.cause), remedy })
         }
     };
 }

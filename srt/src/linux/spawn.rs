@@ -75,7 +75,8 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
 
 /// A fork of a process with threads leaves locks held for ever in the child.
 fn require_one_thread() -> Result<(), Fault> {
-    let threads = std::fs::read_dir("/proc/self/task").map_err(|error| Fault::new("count threads", error))?.count();
+    let threads =
+        std::fs::read_dir("/proc/self/task").map_err(|error| Fault::new("count threads", crate::fault::errno_text(&error)))?.count();
     if threads == 1 {
         Ok(())
     } else {

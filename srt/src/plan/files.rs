@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::policy::{AbsPath, Access, FileKind, FsPolicy, Inventory, Point};
+use crate::policy::{AbsPath, Access, FileKind, FsPolicy, Inventory, Point, Policy};
 
 /// The file tree of a run.
 #[derive(Clone, Debug, Serialize)]
@@ -106,6 +106,14 @@ fn state(policy: &FsPolicy, path: &AbsPath) -> State {
     } else {
         State::ReadOnly
     }
+}
+
+/// Does a denial at `path` hold in this version, whose mounts know objects and not names?
+///
+/// The nearest object of the inventory at or above the path decides what the kernel does there.
+pub fn holds(policy: &Policy, path: &AbsPath, access: Access) -> bool {
+    let nearest = path.ancestors().find(|ancestor| policy.inventory.points.contains_key(ancestor)).unwrap_or_else(AbsPath::root);
+    !policy.files.decide(&nearest, access).allowed
 }
 
 /// Turns points into steps.

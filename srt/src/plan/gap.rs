@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Answer, Support};
-use crate::policy::{Origin, Policy};
+use crate::policy::{NameRule, Origin, Policy};
 
 /// One missing layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,7 +34,7 @@ pub struct Gaps(pub Vec<Gap>);
 
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot enforce the policy on this host: {} ({})", self.loss, self.name)?;
+        write!(f, "cannot enforce the policy: {} ({})", self.loss, self.name)?;
         if let Some(origin) = &self.origin {
             write!(f, "\n  from {origin}")?;
         }
@@ -86,16 +86,18 @@ fn host_gap(name: &'static str, loss: String, remedy: String) -> Gap {
 
 /// Rules that need names judged at the time of the call; the mounts of this version hold objects only.
 fn policy_gaps(policy: &Policy) -> Vec<Gap> {
-    let names =
-        policy.inventory.by_name_only.iter().filter(|rule| !matches!(rule.origin, Origin::BuiltIn(_) | Origin::Profile { .. })).map(
-            |rule| Gap {
-                name: "name-rules",
-                loss: format!("{} {:?} is not an existing path, and rules on names are not enforced yet", rule.key, rule.spelled),
-                remedy: "make the path first, or name what exists".to_owned(),
-                acceptable: true,
-                origin: Some(rule.origin.clone()),
-            },
-        );
+    // Presets and built-in rules name what many hosts do not have; `explain` lists those that do not hold. So it does with what may not be read and is not there.
+    let by_user = |rule: &&NameRule| !matches!(rule.origin, Origin::BuiltIn(_) | Origin::Profile { .. }) && rule.key != "denyRead";
+    let names = policy.inventory.by_name_only.iter().filter(by_user).map(|rule| Gap {
+        name: "name-rules",
+        loss: format!(
+            "{} {:?} is about a name and not about an existing file or directory, which this version cannot hold",
+            rule.key, rule.spelled
+        ),
+        remedy: "name a path that exists, that is no link, without glob characters".to_owned(),
+        acceptable: true,
+        origin: Some(rule.origin.clone()),
+    });
     let sockets = policy.network.allow_unix_sockets.iter().filter(|_| !policy.network.allow_all_unix_sockets).map(|entry| Gap {
         name: "unix-socket-paths",
         loss: format!("network.allowUnixSockets {:?} cannot be opened alone yet: every UNIX socket stays closed", entry.value.text),

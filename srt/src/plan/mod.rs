@@ -11,7 +11,7 @@ mod render;
 use serde::Serialize;
 
 pub use environment::Environment;
-pub use files::{FileAction, FilePlan, FileStep, Node, NodeKind};
+pub use files::{FileAction, FilePlan, FileStep, Node, NodeKind, holds};
 pub use gap::{Gap, Gaps};
 pub use render::render;
 

@@ -18,7 +18,7 @@ pub struct Inventory {
     pub listings: BTreeMap<AbsPath, Vec<Entry>>,
     /// Directories that are made for the run, because an entry that ends in `/` allows writing in them.
     pub to_make: Vec<AbsPath>,
-    /// Rules on writing that name what does not exist, or patterns: mounts cannot express them.
+    /// Rules that name what does not exist, or patterns: mounts cannot express them.
     pub by_name_only: Vec<NameRule>,
 }
 

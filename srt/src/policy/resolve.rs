@@ -324,7 +324,7 @@ fn to_make(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<AbsPath> {
     wanted.filter_map(FsRule::path).filter(missing).filter(|path| policy.decide(path, Access::Write).allowed).cloned().collect()
 }
 
-/// Rules on writing that mounts cannot hold: the name is free, or a link, or a pattern that may match later.
+/// Rules that mounts cannot hold: the name is free, or a link, or a pattern that may match later.
 fn name_rules(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<NameRule> {
     let roots: Vec<&AbsPath> = policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter_map(FsRule::path).collect();
     let inside_a_root = |path: &AbsPath| roots.iter().any(|root| path.is_within(root));
@@ -349,6 +349,7 @@ fn name_rules(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<NameRule> {
                     "denyWrite"
                 }
                 (FsEffect::DenyWrite, Matcher::Glob(glob)) if touches_a_root(&glob.literal_base()) => "denyWrite",
+                (FsEffect::DenyRead, Matcher::Path(path)) if missing(path) => "denyRead",
                 _ => return None,
             };
             Some(NameRule { spelled: rule.spelled.clone(), key, origin: rule.origin.clone() })

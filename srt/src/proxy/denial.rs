@@ -53,7 +53,8 @@ impl Attempt<'_> {
         let (id, origin) = context.policy.address_rule(class);
         let rule = RuleRef { id: id.to_string(), origin: origin.to_string() };
         let allow = match class {
-            AddressClass::DeniedLiteral(_) | AddressClass::OtherAddress | AddressClass::NotLoopback => None,
+            // The user's own rule is not to be worked around.
+            AddressClass::DeniedLiteral(_) | AddressClass::DeniedBlock(_) | AddressClass::OtherAddress | AddressClass::NotLoopback => None,
             _ => Some(format!("add the address behind {}, with \":{}\", to network.allowedDomains", target.host, target.port)),
         };
         self.report(context, &target.to_string(), rule, &class.to_string(), allow);

@@ -55,7 +55,7 @@ pub(super) const KEYS: &[Key] = &[
         "acceptGaps",
         Texts,
         served(|field, settings| settings.accept_gaps = field.texts()),
-        r#"["procfs"]"#,
+        r#"["name-rules"]"#,
         "Layers, by the name that `srt doctor` shows, without which the command may run.",
     ),
     key(
