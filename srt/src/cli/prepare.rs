@@ -29,6 +29,7 @@ pub(super) fn decide(options: &Options) -> Result<Decided, Error> {
             message::say(&format!("{} ({})", remark.value, remark.origin));
         }
     }
+    say_disabled(&settings);
     let policy =
         policy::resolve(&settings, &facts, &HostLookup).map_err(|faults| Faults::new(faults).map_or_else(unexplained, Error::from))?;
     Ok(Decided { facts, policy })

@@ -3,12 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::args::{Options, Typed, Violations};
 use super::message::{self, Error};
 use super::prepare;
 use crate::backend::{self, Command};
-use crate::host::Facts;
+use crate::host::{Facts, HostLookup};
+use crate::policy::{AbsPath, Access, PathLookup as _};
 use crate::violation::{self, EventSink, IgnoreRules, Report};
 use crate::{Fault, Faults, supervisor};
 
@@ -24,7 +26,7 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     let ignore = IgnoreRules::build(&decided.policy.ignore_violations, &text).map_err(|faults| Faults::new(faults).map(Error::from));
     let sink =
         EventSink::new(ignore.map_err(|error| error.unwrap_or_else(|| Fault::new("use ignoreViolations", "it was refused").into()))?);
-    let log = options.violations_file.as_deref().map(open_log).transpose()?;
+    let log = options.violations_file.as_deref().map(|path| open_log(path, &decided)).transpose()?;
 
     let script = backend::compile(&plan, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
     let armed = backend::arm(script)?;
@@ -62,8 +64,16 @@ fn say_gaps(plan: &crate::plan::Plan, options: &Options) {
 }
 
 /// Opened before the command runs: a log that cannot be written is an error then, not afterwards.
-fn open_log(path: &std::path::Path) -> Result<File, Fault> {
-    File::create(path).map_err(|error| Fault::new(format!("write violations to {}", path.display()), crate::fault::errno_text(&error)))
+fn open_log(path: &Path, decided: &prepare::Decided) -> Result<File, Fault> {
+    let fault = |cause: String| Fault::new(format!("write violations to {}", path.display()), cause);
+    let asked = AbsPath::resolve(&decided.facts.cwd, path);
+    let real = HostLookup.real_path(&asked).map_err(|error| fault(crate::fault::errno_text(&error)))?;
+    // Where the command may write, it may have put a link for this run to follow.
+    let writable = |path: &AbsPath| decided.policy.files.decide(path, Access::Write).allowed;
+    if [&asked, &real.path].into_iter().chain(&real.links).any(writable) {
+        return Err(fault("the command may write there".to_owned()).hint("name a file outside the write roots"));
+    }
+    File::create(&real.path).map_err(|error| fault(crate::fault::errno_text(&error)))
 }
 
 fn show(report: &Report, options: &Options, log: Option<File>) {

@@ -7,6 +7,7 @@ mod lookup;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 pub use lookup::HostLookup;
@@ -89,5 +90,17 @@ fn private_tmp(env: &BTreeMap<OsString, OsString>, uid: u32) -> Result<AbsPath, 
         .canonicalize()
         .map_err(|error| Fault::new(format!("use {base} for temporary files"), crate::fault::errno_text(&error)))?;
     let real = AbsPath::new(&real).ok_or_else(|| Fault::new(format!("use {base} for temporary files"), "it has no absolute path"))?;
-    Ok(real.join(format!("srt-{uid}")).join(format!("{:016x}", u64::from_ne_bytes(random))))
+    let random = format!("{:016x}", u64::from_ne_bytes(random));
+    let shared = real.join(format!("srt-{uid}"));
+    // Anybody may have taken the name first; then this run has a directory of its own above, which no later run sweeps.
+    let runs = if is_usable(&shared, uid) { shared } else { real.join(format!("srt-{uid}-{random}")) };
+    Ok(runs.join(random))
+}
+
+/// Is it ours alone, or free?
+fn is_usable(directory: &AbsPath, uid: u32) -> bool {
+    match std::fs::symlink_metadata(directory) {
+        Ok(found) => found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
 }

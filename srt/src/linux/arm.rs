@@ -15,7 +15,7 @@ pub struct Armed {
     pub(super) script: Script,
     pub(super) scratch: Scratch,
     pub(super) made: MadeDirectories,
-    pub(super) readers: Vec<fds::Reader>,
+    pub(super) inherited: Vec<fds::Inherited>,
     pub(super) ruleset: Option<RulesetCreated>,
     pub(super) filter: Vec<sock_filter>,
 }
@@ -31,9 +31,9 @@ pub fn arm(script: Script) -> Result<Armed, Fault> {
     })?;
     let made = MadeDirectories::make(&script.make)?;
     let ruleset = domain::prepare(&script.confinement, &script.exec.pass_fds).map_err(|failure| super::fault(&failure))?;
-    let readers = fds::readers(&script.exec.pass_fds);
+    let inherited = fds::inherited(&script.exec.pass_fds);
     let filter = seccomp::compile(script.confinement.filter);
-    Ok(Armed { script, scratch, made, readers, ruleset, filter })
+    Ok(Armed { script, scratch, made, inherited, ruleset, filter })
 }
 
 /// Closes every descriptor above 2 that the caller did not name. What remains open afterwards is ours, and closes at execve(2).

@@ -3,13 +3,13 @@
 //! A descriptor is a right that no later rule takes away: one that leads to a directory reaches the host's whole tree through `openat`. So everything above 2 is closed
 //! unless it was named, and directories are refused even then. See close_range(2).
 
-use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
-use std::path::PathBuf;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom};
 use rustix::io::{Errno, FdFlags};
 
-use super::failure::Failure;
+use super::failure::{Failure, Step as _};
 use super::sys::{close_range, replace};
 use crate::Fault;
 
@@ -44,57 +44,86 @@ fn refuse(descriptor: RawFd, cause: &str) -> Fault {
         .hint("through it the command would reach files that no rule of the policy covers")
 }
 
-/// A regular file that the command gets for reading.
+/// A descriptor that is opened again through the sandbox's own tree.
 ///
-/// Its descriptor belongs to the host's mounts, where it could be changed all the same: fchmod(2) needs no write access, and `/proc/self/fd/0` opens it anew for
-/// writing. So it is opened again through the sandbox's own tree, where what is read-only is read-only.
+/// As it came, it belongs to the host's mounts, where it could be changed whatever the policy says: fchmod(2) needs no write access, and `/proc/self/fd/0` opens a file
+/// for writing that was given for reading. In the new tree it lies on a read-only mount.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct Inherited {
     descriptor: RawFd,
-    path: PathBuf,
+    kind: Kind,
     device: u64,
     inode: u64,
 }
 
-/// The regular files among the descriptors that are open for reading only and still have a name.
-pub(super) fn readers(pass_fds: &[RawFd]) -> Vec<Reader> {
-    [0, 1, 2].iter().chain(pass_fds).filter_map(|descriptor| reader(*descriptor)).collect()
+#[derive(Debug)]
+enum Kind {
+    /// A regular file with a name, open for reading only.
+    File(PathBuf),
+    /// The caller's terminal, which is `/dev/console` inside.
+    Terminal(OFlags),
 }
 
-fn reader(descriptor: RawFd) -> Option<Reader> {
+/// Those of the command's descriptors that must be opened again.
+pub(super) fn inherited(pass_fds: &[RawFd]) -> Vec<Inherited> {
+    [0, 1, 2].iter().chain(pass_fds).filter_map(|descriptor| inspect(*descriptor)).collect()
+}
+
+fn inspect(descriptor: RawFd) -> Option<Inherited> {
     // SAFETY: as in `check`.
     let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
     let stat = rustix::fs::fstat(borrowed).ok()?;
-    let read_only = rustix::fs::fcntl_getfl(borrowed).ok()? & OFlags::ACCMODE == OFlags::RDONLY;
-    let named = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink > 0;
-    if !(read_only && named) {
-        return None;
-    }
-    let path = std::fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
-    Some(Reader { descriptor, path, device: stat.st_dev, inode: stat.st_ino })
+    let access = rustix::fs::fcntl_getfl(borrowed).ok()? & OFlags::ACCMODE;
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile if access == OFlags::RDONLY && stat.st_nlink > 0 => {
+            let path = std::fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
+            // Those trees are made new: the file is not in them, and no rule is about it.
+            if path.starts_with("/proc") || path.starts_with("/dev") {
+                return None;
+            }
+            Kind::File(path)
+        }
+        FileType::CharacterDevice if rustix::termios::isatty(borrowed) => Kind::Terminal(access),
+        _ => return None,
+    };
+    Some(Inherited { descriptor, kind, device: stat.st_dev, inode: stat.st_ino })
 }
 
-/// Opens the files again, from inside the new tree, at the same offset.
-pub(super) fn reopen(readers: &[Reader]) -> Result<(), Failure> {
-    readers.iter().try_for_each(|reader| {
-        let action = || format!("pass descriptor {} ({})", reader.descriptor, reader.path.display());
-        reader.reopen().map_err(|errno| Failure::new(action(), errno).gap("reader"))
+/// Opens them again, inside the new tree.
+pub(super) fn reopen(descriptors: &[Inherited]) -> Result<(), Failure> {
+    descriptors.iter().try_for_each(|inherited| match &inherited.kind {
+        Kind::File(path) => inherited
+            .file(path)
+            .map_err(|errno| Failure::new(format!("pass descriptor {} ({})", inherited.descriptor, path.display()), errno).gap("reader")),
+        Kind::Terminal(access) => inherited.terminal(*access).step("pass the terminal"),
     })
 }
 
-impl Reader {
-    fn reopen(&self) -> Result<(), Errno> {
+impl Inherited {
+    fn file(&self, path: &Path) -> Result<(), Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NOCTTY;
-        let fresh = rustix::fs::openat2(CWD, &self.path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)?;
-        let stat = rustix::fs::fstat(&fresh)?;
-        if (stat.st_dev, stat.st_ino) != (self.device, self.inode) {
+        let fresh = rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)?;
+        if !self.is_same(&fresh)? {
             // Another object lies there in the new tree: the file is hidden.
             return Err(Errno::ACCESS);
         }
-        // SAFETY: the number was open when the reader was made, and init has closed nothing since.
+        // SAFETY: the number was open when it was inspected, and init has closed nothing since.
         let old = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
         rustix::fs::seek(&fresh, SeekFrom::Start(rustix::fs::tell(old)?))?;
         replace(&fresh, self.descriptor)
+    }
+
+    /// A terminal that is not the one at `/dev/console`, or that the caller could not open itself (after su), is passed as it came.
+    fn terminal(&self, access: OFlags) -> Result<(), Errno> {
+        match rustix::fs::openat(CWD, "/dev/console", access | OFlags::NOFOLLOW | OFlags::NOCTTY, Mode::empty()) {
+            Ok(fresh) if self.is_same(&fresh)? => replace(&fresh, self.descriptor),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn is_same(&self, other: &OwnedFd) -> Result<bool, Errno> {
+        let stat = rustix::fs::fstat(other)?;
+        Ok((stat.st_dev, stat.st_ino) == (self.device, self.inode))
     }
 }
 

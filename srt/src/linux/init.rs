@@ -18,14 +18,14 @@ use super::arm::Armed;
 use super::channel::{Channel, Report};
 use super::failure::{Failure, Step as _};
 use super::script::{Exec, Identity};
-use super::sys::{Program, exit_now, prctl, vfork_exec};
+use super::sys::{Program, detach, exit_now, prctl, vfork_exec};
 use super::{caps, fds, landlock, mounts, network, seccomp};
 
 /// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
 pub(super) fn run(armed: Armed, channel: &Channel, original_mask: &SigSet) -> ! {
     let report = match set_up(armed, channel, original_mask) {
-        Ok(Started::Running(command)) => {
-            serve(command, channel).unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno)))
+        Ok(Started::Running(command, children)) => {
+            serve(command, &children, channel).unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno)))
         }
         Ok(Started::NotExecuted(errno)) => Report::NotExecuted(errno.raw_os_error()),
         Err(failure) => failed(&failure),
@@ -40,13 +40,13 @@ fn failed(failure: &Failure) -> Report {
 }
 
 enum Started {
-    Running(Pid),
+    Running(Pid, SignalFd),
     NotExecuted(Errno),
 }
 
 /// The recipe.
 fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Started, Failure> {
-    let Armed { script, ruleset, filter, scratch, made, readers } = armed;
+    let Armed { script, ruleset, filter, scratch, made, inherited } = armed;
     // The directories and the lock belong to the supervisor.
     scratch.leave_to_parent();
     std::mem::forget(made);
@@ -55,13 +55,21 @@ fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Sta
     map_ids(script.identity)?;
     let network = network::begin(script.network)?;
     mounts::enter(&script.mounts)?;
-    fds::reopen(&readers)?;
+    fds::reopen(&inherited)?;
     let listener = network.enter()?;
     channel.report(&Report::Listener, Some(listener.as_fd())).step("hand over the proxy's socket")?;
     drop(listener);
     confine(ruleset, script.confinement.landlock_abi, &filter)?;
     rustix::process::chdir(script.exec.cwd.as_path()).step_at("enter", &script.exec.cwd)?;
-    start(&script.exec, channel, original_mask)
+    // Made before the command runs, so that nothing the command does can keep it from being made.
+    let children = watch_children().step("watch for ended processes")?;
+    start(&script.exec, channel, children, original_mask)
+}
+
+fn watch_children() -> Result<SignalFd, Errno> {
+    let mut children = SigSet::empty();
+    children.add(Signal::SIGCHLD);
+    SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(errno)
 }
 
 /// One user and one group, each the same inside as outside. `setgroups` must be given up first (user_namespaces(7)).
@@ -90,7 +98,7 @@ fn prctl_set_no_new_privs() -> Result<(), Failure> {
     if set == 1 { Ok(()) } else { Err(Failure::new("set no_new_privs", Errno::PERM)) }
 }
 
-fn start(exec: &Exec, channel: &Channel, original_mask: &SigSet) -> Result<Started, Failure> {
+fn start(exec: &Exec, channel: &Channel, children: SignalFd, original_mask: &SigSet) -> Result<Started, Failure> {
     let mut keep: Vec<u32> = exec.pass_fds.iter().filter_map(|descriptor| u32::try_from(*descriptor).ok()).collect();
     keep.sort_unstable();
     let program = Program::new(&exec.candidates, &exec.arguments, &exec.environment);
@@ -107,16 +115,14 @@ fn start(exec: &Exec, channel: &Channel, original_mask: &SigSet) -> Result<Start
         Some(error) => Ok(Started::NotExecuted(error)),
         None => {
             channel.report(&Report::Started, None).step("report the start")?;
-            Ok(Started::Running(Pid::from_raw(pid).ok_or_else(|| Failure::new("start the command", Errno::CHILD))?))
+            let pid = Pid::from_raw(pid).ok_or_else(|| Failure::new("start the command", Errno::CHILD))?;
+            Ok(Started::Running(pid, children))
         }
     }
 }
 
 /// Reaps every orphan, passes signals on, and returns when the command has ended and nothing else runs.
-fn serve(command: Pid, channel: &Channel) -> Result<Report, Errno> {
-    let mut children = SigSet::empty();
-    children.add(Signal::SIGCHLD);
-    let signals = SignalFd::with_flags(&children, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(errno)?;
+fn serve(command: Pid, signals: &SignalFd, channel: &Channel) -> Result<Report, Errno> {
     loop {
         // First look, then wait: the command may have ended before the descriptor was there.
         if let Some(end) = reap(command, channel)? {
@@ -159,6 +165,9 @@ fn reap(command: Pid, channel: &Channel) -> Result<Option<Report>, Errno> {
             Err(Errno::INTR) => continue,
             Err(error) => return Err(error),
         };
+        if status.stopped() && detach(pid) {
+            continue;
+        }
         if pid != command {
             continue;
         }

@@ -29,6 +29,7 @@ pub(super) struct Restrictions {
 impl Restrictions {
     pub(super) const READ_ONLY: Self = Restrictions { read_only: true, no_devices: true, no_exec: false };
     pub(super) const WRITABLE: Self = Restrictions { read_only: false, no_devices: true, no_exec: false };
+    /// Where device nodes work. Those bound from the host are read-only mounts: that stops chmod and its like on the host's node, and nothing else.
     pub(super) const DEVICE: Self = Restrictions { read_only: false, no_devices: false, no_exec: true };
     pub(super) const DATA: Self = Restrictions { read_only: false, no_devices: true, no_exec: true };
 

@@ -225,7 +225,7 @@ impl Builder {
     fn bind_device(&self, dev: BorrowedFd<'_>, name: &str, source: BorrowedFd<'_>) -> Result<(), Errno> {
         make_file(dev, Path::new(name), Mode::RUSR)?;
         let target = open_below(dev, Path::new(name))?;
-        self.api.bind(source, target.as_fd(), Restrictions::DEVICE)?;
+        self.api.bind(source, target.as_fd(), Restrictions { read_only: true, ..Restrictions::DEVICE })?;
         Ok(())
     }
 

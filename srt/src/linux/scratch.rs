@@ -83,7 +83,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nothing can be done about a failure here; the next start sweeps.
+        // The command may have closed it to its owner. Nothing can be done about a failure here; the next start sweeps.
+        let _ = rustix::fs::fchmod(&self.own, Mode::RWXU);
         if empty(self.own.as_fd()).is_ok() {
             let _ = rustix::fs::unlinkat(&self.runs, self.name.as_os_str(), AtFlags::REMOVEDIR);
         }
@@ -97,6 +98,9 @@ fn sweep(runs: BorrowedFd<'_>) -> Result<(), Errno> {
         if kind != FileType::Directory {
             rustix::fs::unlinkat(runs, name.as_c_str(), AtFlags::empty())?;
             continue;
+        }
+        if rustix::fs::openat(runs, name.as_c_str(), OPEN, Mode::empty()).is_err() {
+            let _ = make_accessible(runs, &name);
         }
         let Ok(directory) = rustix::fs::openat(runs, name.as_c_str(), OPEN, Mode::empty()) else { continue };
         if rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() && empty(directory.as_fd()).is_ok() {

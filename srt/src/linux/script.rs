@@ -152,7 +152,11 @@ pub fn compile(plan: &Plan, command: &Command, facts: &Facts) -> Result<Script, 
             landlock_abi: plan.layers.landlock_abi,
             landlock_scopes: plan.layers.landlock_scopes,
             write_roots: write_roots.collect(),
-            filter: FilterSpec { unix_sockets: plan.network.unix_sockets, refuse_group_kill: !plan.layers.landlock_scopes },
+            filter: FilterSpec {
+                unix_sockets: plan.network.unix_sockets,
+                refuse_group_kill: !plan.layers.landlock_scopes,
+                refuse_set_id: facts.uid == 0,
+            },
         },
         mounts: Mounts {
             steps,

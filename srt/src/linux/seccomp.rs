@@ -17,6 +17,8 @@ pub struct FilterSpec {
     pub unix_sockets: bool,
     /// Does nothing else keep `kill(0, …)` from reaching the caller's process group outside (Landlock below ABI 6)?
     pub refuse_group_kill: bool,
+    /// Is the caller root? A set-user-id file that the command left in a write root would be root's, for every user of the host.
+    pub refuse_set_id: bool,
 }
 
 /// What happens to one system call.
@@ -40,6 +42,10 @@ enum Test {
     NoneOf { argument: u8, values: &'static [u32] },
     /// The first argument is `first`, and the third is none of the list.
     FirstAndThird { first: u32, third: &'static [u32] },
+    /// The first two arguments are these.
+    FirstTwo { first: u32, second: u32 },
+    /// The flags of an open that makes a file, with a mode that has any of these bits. Without such a flag the mode is whatever the register held.
+    CreatesWith { flags: u8, mode: u8, bits: u32 },
 }
 
 const EPERM: u16 = libc::EPERM as u16;
@@ -56,8 +62,22 @@ const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
 /// `CLONE_NEWTIME` is 0x80, which means a signal number in `clone`; only `unshare` takes it.
 const UNSHARE_FLAGS: u32 = NAMESPACE_FLAGS | 0x80;
 
-const TIOCSTI: u32 = libc::TIOCSTI as u32;
-const TIOCLINUX: u32 = libc::TIOCLINUX as u32;
+/// Typing into the terminal that we share with the caller, and leaving it useless to the caller: input, console selection, line discipline, exclusive use.
+const TERMINAL_REQUESTS: &[u32] = &[libc::TIOCSTI as u32, libc::TIOCLINUX as u32, 0x5423, libc::TIOCEXCL as u32];
+/// Keyboard, screen mode and switching of virtual consoles (ioctl_console(2)): `K` and `V` requests.
+const CONSOLE_REQUESTS: &[u32] = &[0x4b00, 0x5600];
+
+const IOCTL: &[Test] = &[
+    Test::OneOf { argument: 1, mask: u32::MAX, values: TERMINAL_REQUESTS },
+    Test::OneOf { argument: 1, mask: 0xffff_ff00, values: CONSOLE_REQUESTS },
+];
+
+/// `who` 0 is the caller's own process group, most of which may be outside; other groups are looked up in the pid namespace.
+const PRIO_PGRP: u32 = libc::PRIO_PGRP as u32;
+const IOPRIO_WHO_PGRP: u32 = 2;
+
+/// Set-user-id and set-group-id.
+const SET_ID: u32 = 0o6000;
 
 const UNIX: u32 = libc::AF_UNIX as u32;
 const INET: u32 = libc::AF_INET as u32;
@@ -126,8 +146,13 @@ fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
         (libc::SYS_io_uring_setup, REFUSE),
         (libc::SYS_io_uring_enter, REFUSE),
         (libc::SYS_io_uring_register, REFUSE),
-        // Typing into the terminal we share with the caller.
-        (libc::SYS_ioctl, Action::RefuseIf(&[Test::OneOf { argument: 1, mask: u32::MAX, values: &[TIOCSTI, TIOCLINUX] }])),
+        // The terminal is the caller's.
+        (libc::SYS_ioctl, Action::RefuseIf(IOCTL)),
+        // The process group has members outside.
+        (libc::SYS_setpriority, Action::RefuseIf(&[Test::FirstTwo { first: PRIO_PGRP, second: 0 }])),
+        (libc::SYS_ioprio_set, Action::RefuseIf(&[Test::FirstTwo { first: IOPRIO_WHO_PGRP, second: 0 }])),
+        // The limits of PID 1: without descriptors it could not do its work.
+        (libc::SYS_prlimit64, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[1] }])),
         (libc::SYS_socket, Action::RefuseIf(if spec.unix_sockets { SOCKET } else { SOCKET_WITHOUT_UNIX })),
         (
             libc::SYS_socketpair,
@@ -137,9 +162,36 @@ fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
     if spec.refuse_group_kill {
         rows.push((libc::SYS_kill, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[0] }])));
     }
+    if spec.refuse_set_id {
+        rows.extend(set_id_rows());
+    }
     rows
 }
 
+/// Every call that gives a file its mode. The mode of openat2 is in memory, so it is refused as if the kernel were older: callers fall back to openat.
+fn set_id_rows() -> Vec<(libc::c_long, Action)> {
+    const MODE_1: Action = Action::RefuseIf(&[Test::AnyBit { argument: 1, bits: SET_ID }]);
+    const MODE_2: Action = Action::RefuseIf(&[Test::AnyBit { argument: 2, bits: SET_ID }]);
+    vec![
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_chmod, MODE_1),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_creat, MODE_1),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_mknod, MODE_1),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_open, Action::RefuseIf(&[Test::CreatesWith { flags: 1, mode: 2, bits: SET_ID }])),
+        (libc::SYS_fchmod, MODE_1),
+        (libc::SYS_fchmodat, MODE_2),
+        (SYS_FCHMODAT2, MODE_2),
+        (libc::SYS_mknodat, MODE_2),
+        (libc::SYS_openat, Action::RefuseIf(&[Test::CreatesWith { flags: 2, mode: 3, bits: SET_ID }])),
+        (libc::SYS_openat2, Action::Refuse(ENOSYS)),
+    ]
+}
+
+/// Linux 6.6; the same number on every architecture.
+const SYS_FCHMODAT2: libc::c_long = 452;
 /// Linux 6.15; not in the libc crate yet. The same number on every architecture.
 const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
 
@@ -236,6 +288,20 @@ fn code(test: Test) -> Vec<sock_filter> {
             program.push(load(argument_offset(2)));
             program.extend(tail);
         }
+        Test::FirstTwo { first, second } => {
+            program.push(load(argument_offset(0)));
+            program.push(jump(libc::BPF_JEQ, first, 0, 3));
+            program.push(load(argument_offset(1)));
+            program.push(jump(libc::BPF_JEQ, second, 0, 1));
+        }
+        Test::CreatesWith { flags, mode, bits } => {
+            // O_TMPFILE is a bit of its own and O_DIRECTORY; the bit alone tells.
+            const CREATES: u32 = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
+            program.push(load(argument_offset(flags)));
+            program.push(jump(libc::BPF_JSET, CREATES, 0, 3));
+            program.push(load(argument_offset(mode)));
+            program.push(jump(libc::BPF_JSET, bits, 0, 1));
+        }
     }
     program.push(give(refusal(EPERM)));
     program
@@ -294,22 +360,23 @@ pub(super) fn install(program: &[sock_filter]) -> Result<(), seccompiler::Error>
 mod tests {
     use super::*;
 
-    const ALL: FilterSpec = FilterSpec { unix_sockets: true, refuse_group_kill: false };
-    const CLOSED: FilterSpec = FilterSpec { unix_sockets: false, refuse_group_kill: true };
+    const ALL: FilterSpec = FilterSpec { unix_sockets: true, refuse_group_kill: false, refuse_set_id: false };
+    const CLOSED: FilterSpec = FilterSpec { unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
 
     /// An interpreter for the instructions that `compile` emits: independent of it, and of the kernel.
-    fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64; 6]) -> (u32, usize) {
         let mut data = [0u8; 64];
         data[0..4].copy_from_slice(&number.to_le_bytes());
         data[4..8].copy_from_slice(&architecture.to_le_bytes());
         for (index, argument) in arguments.iter().enumerate() {
             data[16 + 8 * index..24 + 8 * index].copy_from_slice(&argument.to_le_bytes());
         }
-        let (mut at, mut value) = (0, 0u32);
+        let (mut at, mut value, mut steps) = (0, 0u32, 0);
         loop {
+            steps += 1;
             let step = &program[at];
             let condition = match u32::from(step.code) {
-                code if code == libc::BPF_RET | libc::BPF_K => return step.k,
+                code if code == libc::BPF_RET | libc::BPF_K => return (step.k, steps),
                 code if code == libc::BPF_LD | libc::BPF_W | libc::BPF_ABS => {
                     value = u32::from_le_bytes(data[step.k as usize..][..4].try_into().unwrap());
                     at += 1;
@@ -332,7 +399,7 @@ mod tests {
     fn verdict(spec: FilterSpec, number: libc::c_long, arguments: &[u64]) -> u32 {
         let mut all = [0; 6];
         all[..arguments.len()].copy_from_slice(arguments);
-        run(&compile(spec), NATIVE, number as u32, all)
+        run(&compile(spec), NATIVE, number as u32, all).0
     }
 
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
@@ -343,7 +410,8 @@ mod tests {
             let rows = table(spec);
             for number in 0..600 {
                 // Arguments that no test refuses, so that only unconditional rows show.
-                let arguments = if number == libc::SYS_socketpair { [UNIX.into(), 1, 0] } else { [INET.into(), 1, 6] };
+                let arguments = if number == libc::SYS_socketpair { [UNIX.into(), 1, 0] } else { [INET.into(), 5, 6] };
+                let arguments = if number == libc::SYS_socket { [INET.into(), 1, 6] } else { arguments };
                 let expected = match rows.iter().find(|row| row.0 == number) {
                     Some((_, Action::Refuse(errno))) => refusal(*errno),
                     _ => ALLOW,
@@ -356,13 +424,13 @@ mod tests {
     #[test]
     fn foreign_architectures_and_x32_numbers_are_refused() {
         let program = compile(ALL);
-        assert_eq!(run(&program, 0x4000_0003, libc::SYS_getpid as u32, [0; 6]), libc::SECCOMP_RET_KILL_PROCESS);
-        assert_eq!(run(&program, NATIVE, libc::SYS_getpid as u32 | X32, [0; 6]), refusal(ENOSYS));
+        assert_eq!(run(&program, 0x4000_0003, libc::SYS_getpid as u32, [0; 6]).0, libc::SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(run(&program, NATIVE, libc::SYS_getpid as u32 | X32, [0; 6]).0, refusal(ENOSYS));
     }
 
     #[test]
     fn ioctl_numbers_are_compared_on_32_bits() {
-        for number in [0x5412, 0x541c, 0x1_0000_5412, 0xffff_ffff_0000_541c] {
+        for number in [0x5412, 0x541c, 0x5423, 0x540c, 0x4b3a, 0x5602, 0x1_0000_5412, 0xffff_ffff_0000_541c] {
             assert_eq!(verdict(ALL, libc::SYS_ioctl, &[0, number]), refusal(EPERM), "{number:#x}");
         }
         assert_eq!(verdict(ALL, libc::SYS_ioctl, &[0, 0x5413]), ALLOW);
@@ -405,8 +473,40 @@ mod tests {
     }
 
     #[test]
+    fn the_callers_process_group_and_pid_1_are_out_of_reach() {
+        assert_eq!(verdict(ALL, libc::SYS_setpriority, &[1, 0, 19]), refusal(EPERM));
+        assert_eq!(verdict(ALL, libc::SYS_setpriority, &[1, 77, 19]), ALLOW);
+        assert_eq!(verdict(ALL, libc::SYS_setpriority, &[0, 0, 19]), ALLOW);
+        assert_eq!(verdict(ALL, libc::SYS_ioprio_set, &[2, 0, 1]), refusal(EPERM));
+        assert_eq!(verdict(ALL, libc::SYS_prlimit64, &[1, 7]), refusal(EPERM));
+        assert_eq!(verdict(ALL, libc::SYS_prlimit64, &[0, 7]), ALLOW);
+        assert_eq!(verdict(CLOSED, libc::SYS_kill, &[0, 9]), refusal(EPERM));
+        assert_eq!(verdict(ALL, libc::SYS_kill, &[0, 9]), ALLOW);
+    }
+
+    #[test]
+    fn root_leaves_no_set_id_file() {
+        let create = libc::O_CREAT as u64;
+        assert_eq!(verdict(CLOSED, libc::SYS_fchmodat, &[0, 0, 0o4755]), refusal(EPERM));
+        assert_eq!(verdict(CLOSED, libc::SYS_fchmod, &[0, 0o2755]), refusal(EPERM));
+        assert_eq!(verdict(CLOSED, libc::SYS_openat, &[0, 0, create, 0o4700]), refusal(EPERM));
+        assert_eq!(verdict(CLOSED, libc::SYS_openat, &[0, 0, libc::O_TMPFILE as u64, 0o4700]), refusal(EPERM));
+        // A register that open does not read.
+        assert_eq!(verdict(CLOSED, libc::SYS_openat, &[0, 0, libc::O_DIRECTORY as u64, 0o4700]), ALLOW);
+        assert_eq!(verdict(CLOSED, libc::SYS_openat, &[0, 0, create, 0o755]), ALLOW);
+        assert_eq!(verdict(CLOSED, libc::SYS_openat2, &[0]), refusal(ENOSYS));
+        assert_eq!(verdict(ALL, libc::SYS_fchmodat, &[0, 0, 0o4755]), ALLOW);
+    }
+
+    #[test]
     fn the_path_to_an_ordinary_call_is_short() {
         // Every number is tried when the filter is installed, and every call of the sandbox that is not always allowed walks it.
-        assert!(compile(CLOSED).len() < 200);
+        let program = compile(CLOSED);
+        let rows = table(CLOSED);
+        let longest = (0..600)
+            .filter(|number| rows.iter().all(|row| row.0 != *number))
+            .map(|number| run(&program, NATIVE, number as u32, [0; 6]).1)
+            .max();
+        assert!(longest <= Some(14), "{longest:?} of {} instructions", program.len());
     }
 }

@@ -225,6 +225,13 @@ pub(super) fn prctl(option: libc::c_int, argument: libc::c_ulong) -> Result<libc
     if result >= 0 { Ok(result) } else { Err(last_error()) }
 }
 
+/// Lets go of a child that asked to be traced by its parent (`PTRACE_TRACEME`), which would otherwise stand still for ever. False where we are not its tracer.
+pub(super) fn detach(pid: rustix::process::Pid) -> bool {
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the request takes a process id and a signal number, and touches no memory of ours.
+    unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw_nonzero().get(), nothing, nothing) == 0 }
+}
+
 /// Ends this process without running anything that was registered to run at its end: in a forked child that belongs to the parent.
 pub(super) fn exit_now(status: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
@@ -290,7 +297,10 @@ impl<'a> Program<'a> {
             match last_error() {
                 Errno::NOENT | Errno::NOTDIR => {}
                 Errno::NOEXEC => return self.execute_script(candidate),
-                Errno::ACCESS => result = Errno::ACCESS,
+                // A directory on the way may be hidden: that says nothing about the program.
+                // SAFETY: the candidate is a terminated string.
+                Errno::ACCESS if unsafe { libc::access(candidate.as_ptr(), libc::F_OK) } == 0 => result = Errno::ACCESS,
+                Errno::ACCESS => {}
                 error => return error,
             }
         }

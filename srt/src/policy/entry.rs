@@ -60,6 +60,12 @@ pub(super) enum EntryError {
     PatternInVariable(String),
     /// It holds a NUL byte.
     Nul,
+    /// `$NAME` without braces, as a shell would read it.
+    BareVariable,
+    /// A URL.
+    Url,
+    /// White space at an end.
+    Blank,
 }
 
 impl fmt::Display for EntryError {
@@ -71,6 +77,13 @@ impl fmt::Display for EntryError {
             EntryError::BadVariable(cause) => f.write_str(cause),
             EntryError::PatternInVariable(name) => write!(f, "the value of {name} holds glob characters"),
             EntryError::Nul => f.write_str("it holds a NUL byte"),
+            EntryError::BareVariable => {
+                f.write_str("a variable is written ${NAME}; a name with a $ in it needs {\"path\": …, \"literal\": true}")
+            }
+            EntryError::Url => f.write_str("it is a URL, not a path"),
+            EntryError::Blank => {
+                f.write_str("it has white space at an end; a name with such an end needs {\"path\": …, \"literal\": true}")
+            }
         }
     }
 }
@@ -85,12 +98,24 @@ impl Entry {
             let (start, rest) = anchor(OsStr::new(&entry.text), facts)?;
             return Ok(Entry { path: AbsPath::resolve(&start, Path::new(&rest)), pattern: None, directory: false });
         }
+        check_mistakes(&entry.text)?;
         let (start, rest) = expand_variables(&entry.text, facts)?;
         let patterned = strip_subtree(&rest);
         let pattern = is_glob(patterned).then(|| split_pattern(&start, patterned));
         // `dir/**` is the directory. A value of a variable may have been the whole entry.
         let path = if rest.is_empty() { start } else { AbsPath::resolve(&start, Path::new(patterned)) };
         Ok(Entry { path, pattern, directory: entry.text.ends_with('/') })
+    }
+}
+
+/// What was surely meant otherwise, and would be a rule about a path that never exists.
+fn check_mistakes(text: &str) -> Result<(), EntryError> {
+    let bare = |(at, _): (usize, &str)| text[at + 1..].starts_with(|next: char| next.is_ascii_alphabetic() || next == '_');
+    match () {
+        () if text.trim() != text => Err(EntryError::Blank),
+        () if text.contains("://") => Err(EntryError::Url),
+        () if text.match_indices('$').any(bare) => Err(EntryError::BareVariable),
+        () => Ok(()),
     }
 }
 
@@ -212,6 +237,14 @@ mod tests {
         assert_eq!(expand("${MISSING}/x"), Err(EntryError::Unset("MISSING".to_owned())));
         assert_eq!(expand("x/${STAR}"), Err(EntryError::PatternInVariable("STAR".to_owned())));
         assert!(matches!(expand("${"), Err(EntryError::BadVariable(_))));
+    }
+
+    #[test]
+    fn entries_that_were_surely_meant_otherwise_are_refused() {
+        assert_eq!(expand("$HOME/.ssh"), Err(EntryError::BareVariable));
+        assert_eq!(expand("file:///etc"), Err(EntryError::Url));
+        assert_eq!(expand(" /etc"), Err(EntryError::Blank));
+        assert_eq!(path_of("/a/cost-5$"), "/a/cost-5$");
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub const PROTECTED_NAMES: &[ProtectedName] = &[
     row(".git/hooks", &[".git", "hooks"], GIT),
     row(".git/config", &[".git", "config"], GIT),
     row(".git/config.worktree", &[".git", "config.worktree"], GIT),
+    row(".git/commondir", &[".git", "commondir"], "git takes hooks and config from the directory that it names"),
     row(".ripgreprc", &[".ripgreprc"], "ripgrep runs the preprocessor that it names"),
     row(".mcp.json", &[".mcp.json"], "agents start the servers that it names"),
     row(".vscode", &[".vscode"], EDITOR),

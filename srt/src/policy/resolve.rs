@@ -133,6 +133,7 @@ impl Rules<'_> {
             ("fs.tmp", FsEffect::AllowWrite, own, "rule: private TMPDIR"),
             ("fs.dev", FsEffect::AllowWrite, device, "rule: private /dev"),
             ("fs.proc", FsEffect::AllowWrite, process, "rule: own /proc"),
+            ("fs.sys", FsEffect::DenyWrite, AbsPath::root().join("sys"), "rule: switches of the kernel"),
         ] {
             self.rules.push(FsRule {
                 id: RuleId(id.to_owned()),
@@ -275,7 +276,8 @@ impl Rules<'_> {
 
     /// `filesystem.disabled`: no rule holds but those of the run itself and of credential files.
     fn open_everything(&mut self) {
-        self.rules.retain(|rule| rule.absolute || rule.create);
+        self.rules.retain(|rule| rule.absolute);
+        self.add_private();
         let rule = self.rule(List { id: "fs.disabled", ..ALLOW_WRITE }, 0, "/", &Origin::BuiltIn("rule: filesystem.disabled"));
         self.rules.push(rule);
     }
@@ -297,16 +299,20 @@ impl Rules<'_> {
 }
 
 /// Permissions whose way leads through a link that the command of an earlier run could have made: it would choose what this run opens.
+///
+/// Two signs: the link lies in a directory that another rule makes writable, and leads out of it; or it leads to a directory that it lies in itself, which nobody
+/// needs and which would open everything around it.
 fn planted_links(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<Fault> {
     let opens = |rule: &&FsRule| matches!(rule.effect, FsEffect::AllowWrite | FsEffect::AllowRead);
-    let writable = |link: &AbsPath| link.parent().is_some_and(|directory| policy.decide(&directory, Access::Write).allowed);
     let mut faults = Vec::new();
     for rule in policy.rules().iter().filter(opens) {
         let Some(found) = rule.lexical.as_ref().and_then(|lexical| lookup.real_path(lexical).ok()) else { continue };
-        // A link that stays in the write root it lies in opens nothing that is not open already.
-        let leaves = |link: &AbsPath| !policy.write_roots().any(|root| link.is_strictly_within(root) && found.path.is_within(root));
-        if let Some(link) = found.links.iter().find(|link| writable(link) && leaves(link)) {
-            let cause = format!("it leads through the link {link}, which lies where the command may write, to {}", found.path);
+        // The root that the link itself opened proves nothing.
+        let others =
+            || policy.rules().iter().filter(|other| other.effect == FsEffect::AllowWrite && other.id != rule.id).filter_map(FsRule::path);
+        let leaves = |link: &AbsPath| others().any(|root| link.is_strictly_within(root) && !found.path.is_within(root));
+        if let Some(link) = found.links.iter().find(|link| link.is_within(&found.path) || leaves(link)) {
+            let cause = format!("it leads through the link {link}, which an earlier command could have made, to {}", found.path);
             let fault = Fault::new(format!("use {:?}", rule.spelled), cause).from_origin(&rule.origin);
             faults.push(fault.hint(format!("if that is meant, name {} itself", found.path)));
         }

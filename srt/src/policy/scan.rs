@@ -152,7 +152,7 @@ pub(super) fn git_directories(found: &[Found], lookup: &dyn PathLookup) -> Vec<F
         let common = common_directory(&directory, lookup);
         rules.push(git_rule(file.clone()));
         for directory in [Some(directory), common].into_iter().flatten() {
-            rules.extend(["hooks", "config", "config.worktree"].map(|name| git_rule(directory.join(name))));
+            rules.extend(["hooks", "config", "config.worktree", "commondir"].map(|name| git_rule(directory.join(name))));
         }
     }
     rules
