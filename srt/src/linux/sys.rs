@@ -53,13 +53,13 @@ pub(super) struct MountAttributes {
     pub(super) propagation: u64,
 }
 
-/// mount_setattr(2), Linux 5.12, on the mount that `mount` is the root of, or anything below it.
+/// mount_setattr(2), Linux 5.12, on the mount that `mount` is the root of and everything below it.
 ///
 /// # Errors
 /// As mount_setattr(2).
-pub(super) fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, attributes: MountAttributes) -> Result<(), Errno> {
+pub(super) fn mount_setattr(mount: BorrowedFd<'_>, attributes: MountAttributes) -> Result<(), Errno> {
     let arguments = libc::mount_attr { attr_set: attributes.set, attr_clr: 0, propagation: attributes.propagation, userns_fd: 0 };
-    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     // SAFETY: the path is a valid empty C string, and `arguments` is a valid mount_attr of the size given.
     let result = unsafe {
         libc::syscall(
