@@ -415,3 +415,7 @@ fn unknown_protected(entry: &Located<String>) -> Fault {
         None => fault,
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;
