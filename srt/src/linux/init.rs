@@ -105,9 +105,10 @@ fn start(exec: &Exec, channel: &Channel, children: SignalFd, original_mask: &Sig
     let prepare = || {
         fds::close_gaps(&keep)?;
         keep.iter().try_for_each(|descriptor| fds::keep_over_exec(*descriptor))?;
-        // Rust ignores SIGPIPE at start; the command must not inherit that.
-        // SAFETY: restoring the default action installs no handler.
-        unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(errno)?;
+        if !exec.ignore_sigpipe {
+            // SAFETY: restoring the default action installs no handler.
+            unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(errno)?;
+        }
         nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(original_mask), None).map_err(errno)
     };
     let (pid, error) = vfork_exec(&program, prepare).step("start the command")?;

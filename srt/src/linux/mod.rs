@@ -25,9 +25,10 @@ mod sys;
 
 pub use arm::{Armed, arm, close_inherited};
 pub use channel::{Channel, Report};
+pub use fds::open_standard_streams;
 pub use probe::{probe, try_namespaces};
 pub use script::{Command, NulByte, Script, compile};
-pub use spawn::{Running, WATCHED, spawn};
+pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
 
 use crate::Fault;
 

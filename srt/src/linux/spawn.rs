@@ -73,6 +73,13 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
     }
 }
 
+/// From now on, writing to a reader that is gone is an error and no signal. True where the caller had set that already.
+pub fn ignore_sigpipe() -> bool {
+    // SAFETY: ignoring a signal installs no handler.
+    let before = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, nix::sys::signal::SigHandler::SigIgn) };
+    matches!(before, Ok(nix::sys::signal::SigHandler::SigIgn))
+}
+
 /// A fork of a process with threads leaves locks held for ever in the child.
 fn require_one_thread() -> Result<(), Fault> {
     let threads =
