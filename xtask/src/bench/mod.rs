@@ -14,12 +14,9 @@ mod start;
 mod table;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 pub(crate) use client::client;
 use side::Bench;
-
-use crate::suite;
 
 type Part = (&'static str, fn(&Bench) -> Result<(), String>);
 
