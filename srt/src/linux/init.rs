@@ -16,9 +16,10 @@ use rustix::process::{Pid, WaitOptions};
 
 use super::arm::Armed;
 use super::channel::{Channel, Report};
+use super::exec::{Program, vfork_exec};
 use super::failure::{Failure, Step as _};
 use super::script::{Exec, Identity};
-use super::sys::{Program, detach, exit_now, prctl, vfork_exec};
+use super::sys::{detach, exit_now, prctl};
 use super::{caps, fds, landlock, mounts, network, seccomp};
 
 /// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
