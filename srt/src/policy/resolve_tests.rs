@@ -6,7 +6,7 @@ use std::io;
 
 use super::*;
 use crate::plan::{self, Answer, FileAction, NodeKind, Plan, Support};
-use crate::policy::{FileKind, RealPath};
+use crate::policy::{Access, FileKind, RealPath};
 use crate::settings::PathEntry;
 
 /// Paths and what they are; a link holds its text.
