@@ -3,8 +3,8 @@
 //! A table in code says what is refused; [`compile`] turns it into classic BPF. Pure but for [`install`].
 //!
 //! The rules are laid out as a binary search tree over the system-call number. When a filter is installed, the kernel runs it once for every number
-//! it knows, to learn which calls are always allowed (Linux 5.11): a linear chain of these rules costs ten times as much as the tree, on every start. That is
-//! also why `seccompiler`'s own compiler is not used, which lays out chains; its program type and its installer are.
+//! it knows, to learn which calls are always allowed (Linux 5.11), so a linear chain of these rules takes twice as long to install (144 µs against 70 µs,
+//! measured on 6.18 with 44 rows). That is also why `seccompiler`'s own compiler is not used, which lays out chains; its program type and its installer are.
 //!
 //! See seccomp(2), and `struct seccomp_data` in linux/seccomp.h for the offsets.
 
