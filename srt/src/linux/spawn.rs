@@ -64,7 +64,9 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
     match unsafe { fork_into(NAMESPACES as u64) } {
         Ok(Forked::Child) => {
             drop(ours);
-            init::run(armed, &theirs, &original_mask)
+            // A panic must not unwind into the code of the supervisor, of which this process is a copy.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| init::run(armed, &theirs, &original_mask)));
+            super::sys::exit_now(1)
         }
         Ok(Forked::Parent(init)) => {
             Ok(Running { channel: ours, init, program: armed.script.exec.program.clone(), scratch: armed.scratch, made: armed.made })
