@@ -34,11 +34,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     status
 }
 
+/// `--debug`: every stage says what it found or did. Text that comes from inside the sandbox is sanitised where it is logged.
+fn log_to_stderr() {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::DEBUG);
+    log.without_time().with_ansi(false).with_target(false).init();
+}
+
 fn act(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let (options, action) = match parse(arguments) {
         Ok(parsed) => parsed,
         Err(stop) => return message::print_stop(&stop),
     };
+    if options.debug {
+        log_to_stderr();
+    }
     let result = match action {
         Action::Run(command) => run::run(&options, command),
         Action::Explain { json } => explain::explain(&options, json),

@@ -24,14 +24,16 @@ pub(super) fn decide(options: &Options) -> Result<Decided, Error> {
         flags: options.flags.clone(),
     };
     let settings = settings::merge(settings::load(&sources)?);
-    if options.debug {
-        for remark in &settings.remarks {
-            message::say(&format!("{} ({})", remark.value, remark.origin));
-        }
+    for file in &settings.read_from {
+        tracing::debug!("settings: read {}", file.display());
+    }
+    for remark in &settings.remarks {
+        tracing::debug!("settings: {} ({})", remark.value, remark.origin);
     }
     say_disabled(&settings);
     let policy =
         policy::resolve(&settings, &facts, &HostLookup).map_err(|faults| Faults::new(faults).map_or_else(unexplained, Error::from))?;
+    tracing::debug!("policy: {} file rules, {} objects of them exist", policy.files.rules().len(), policy.inventory.points.len());
     Ok(Decided { facts, policy })
 }
 
@@ -46,7 +48,9 @@ pub(super) fn plan(options: &Options, decided: &Decided) -> Result<Plan, Error> 
 
 /// What the platform can do, less what a test takes away.
 pub(super) fn support(options: &Options) -> Support {
-    options.without.iter().fold(backend::probe(), |support, layer| support.without(layer))
+    let support = options.without.iter().fold(backend::probe(), |support, layer| support.without(layer));
+    tracing::debug!("platform: {support:?}");
+    support
 }
 
 /// File rules beside `filesystem.disabled` have no effect, which nobody should have to find out.

@@ -23,7 +23,7 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     backend::close_inherited(&options.pass_fds)?;
     let command = Command { argv: argv(typed, &decided.facts), pass_fds: options.pass_fds.clone(), ignore_sigpipe };
     let plan = prepare::plan(options, &decided)?;
-    say_gaps(&plan, options);
+    say_gaps(&plan);
     let text = command.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     let ignore = IgnoreRules::build(&decided.policy.ignore_violations, &text).map_err(|faults| Faults::new(faults).map(Error::from));
     let sink =
@@ -31,10 +31,14 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     let log = options.violations_file.as_deref().map(|path| open_log(path, &decided)).transpose()?;
 
     let script = backend::compile(&plan, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
+    for step in &plan.files.steps {
+        tracing::debug!("plan: {} {:?} by {} ({})", step.path, step.action, step.rule, step.origin);
+    }
     let armed = backend::arm(script)?;
     let running = backend::spawn(armed)?;
     let end = supervisor::run(running, decided.policy.network, sink.clone());
 
+    tracing::debug!("run: {:?}", end.outcome);
     if let Some(fault) = &end.fault {
         message::print_fault(fault);
     }
@@ -57,10 +61,12 @@ fn shell(facts: &Facts) -> OsString {
 }
 
 /// Accepted gaps are said: whoever reads the output should know what did not hold.
-fn say_gaps(plan: &crate::plan::Plan, options: &Options) {
+fn say_gaps(plan: &crate::plan::Plan) {
     for gap in &plan.gaps {
-        if gap.acceptable || options.debug {
+        if gap.acceptable {
             message::say(&format!("runs without {}: {}", gap.name, gap.loss));
+        } else {
+            tracing::debug!("plan: runs without {}: {}", gap.name, gap.loss);
         }
     }
 }

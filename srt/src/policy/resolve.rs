@@ -234,7 +234,7 @@ impl Rules<'_> {
         }
         for name in PROTECTED_NAMES.iter().filter(|name| !lifted(name)) {
             let rule = self.rule(DENY_WRITE, 0, name.name, &Origin::BuiltIn("rule: protected names"));
-            self.rules.push(FsRule { id: RuleId(format!("fs.protected.{}", name.name)), matcher: Matcher::Protected(name), ..rule });
+            self.rules.push(FsRule { id: RuleId(format!("fs.protected:{}", name.name)), matcher: Matcher::Protected(name), ..rule });
         }
     }
 

@@ -160,7 +160,7 @@ pub(super) fn git_directories(found: &[Found], lookup: &dyn PathLookup) -> Vec<F
 
 fn git_rule(path: AbsPath) -> FsRule {
     FsRule {
-        id: RuleId("fs.protected.gitdir".to_owned()),
+        id: RuleId("fs.protected:gitdir".to_owned()),
         effect: FsEffect::DenyWrite,
         spelled: path.to_string(),
         lexical: None,

@@ -40,6 +40,14 @@ impl Attempt<'_> {
     /// Asks the policy; a denial is reported before it is returned.
     pub(super) fn decide(&self, context: &ProxyContext, target: &Target) -> Result<(), Denial> {
         let verdict = context.policy.decide(&target.host, target.port);
+        // A target is canonical: letters, digits, dots, hyphens, colons, brackets.
+        tracing::debug!(
+            "proxy: {} {target}: {} by {} ({})",
+            sanitise(self.operation),
+            if verdict.allowed { "allowed" } else { "denied" },
+            verdict.rule,
+            verdict.origin
+        );
         if verdict.allowed {
             return Ok(());
         }
