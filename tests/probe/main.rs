@@ -6,6 +6,7 @@
 mod answer;
 mod files;
 mod kernel;
+mod modes;
 mod process;
 mod proxy;
 mod sockets;
@@ -15,7 +16,7 @@ use answer::{Answer, Failure, Operation};
 
 /// Every operation, family by family.
 fn operations() -> impl Iterator<Item = &'static Operation> {
-    [files::OPERATIONS, sockets::OPERATIONS, proxy::OPERATIONS, kernel::OPERATIONS, state::OPERATIONS, process::OPERATIONS]
+    [files::OPERATIONS, sockets::OPERATIONS, proxy::OPERATIONS, kernel::OPERATIONS, modes::OPERATIONS, state::OPERATIONS, process::OPERATIONS]
         .into_iter()
         .flatten()
 }
