@@ -48,6 +48,29 @@ fn a_protected_file_on_standard_input_cannot_be_changed() {
     for_each_identity(|who| each_change_of_stdin_is_denied(who, "work/.git/config", Area::rules));
 }
 
+/// The sandbox has a `/dev/shm` of its own, so the file cannot be found again there.
+#[test]
+fn a_file_in_shared_memory_on_standard_input_cannot_be_changed() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let file = format!("/dev/shm/srt-tests-stdin-{}-{}", std::process::id(), who.name);
+        let made = std::fs::write(&file, "kept").and_then(|()| chown(&file, Some(who.uid), Some(who.gid)));
+        if made.is_err() {
+            srt_tests::skip!("{}: the host has no /dev/shm", who.name);
+        }
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let probe = srt_tests::probe().display();
+        let script = format!("cat; {probe} fchmod 0 666; {probe} append /proc/self/fd/0; {probe} truncate /proc/self/fd/0; echo end");
+        let outcome = area.shell(&area.rules(), &script).through_shell(&format!("exec \"$@\" <{file}")).run();
+        let mode = std::fs::metadata(&file).map_or(0, |meta| meta.mode() & 0o777);
+        let after = (std::fs::read_to_string(&file).unwrap_or_default(), mode);
+        drop(std::fs::remove_file(&file));
+        assert_eq!(after, ("kept".to_owned(), 0o600), "{outcome}");
+        assert!(!outcome.out().contains("ok"), "{outcome}");
+    });
+}
+
 #[test]
 fn a_partly_read_standard_input_goes_on_where_it_was() {
     for_each_identity(|who| {
