@@ -1,7 +1,8 @@
-//! Project tasks: `cargo xtask check | test | bench`.
+//! Project tasks: `cargo xtask check | test | dist | bench`.
 
 mod bench;
 mod check;
+mod dist;
 mod suite;
 
 use std::process::ExitCode;
@@ -9,9 +10,10 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask check            formatting, lints, documentation, all tests
 cargo xtask test [ARGS…]     all tests, skips counted; ARGS go to `cargo test`
+cargo xtask dist             the binary to install: static, so that it starts faster; prints its path
 cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
     --quick        fewer runs
-    --srt FILE     this binary instead of a fresh release build
+    --srt FILE     this binary instead of a fresh `dist` build
     --only NAMES   comma-separated: start,memory,many,read,build,proxy
 ";
 
@@ -21,6 +23,10 @@ fn main() -> ExitCode {
     let done = match words.split_first() {
         Some((&"check", [])) => check::run(),
         Some((&"test", rest)) => suite::run(rest).map(|counts| counts.close()),
+        Some((&"dist", [])) => dist::build().map(|path| {
+            println!("{}", path.display());
+            true
+        }),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"bench-client", rest)) => bench::client(rest),
         _ => Err(USAGE.to_owned()),

@@ -13,6 +13,9 @@ mod profiles;
 mod run;
 
 use std::ffi::OsString;
+use std::io::Write as _;
+
+use crate::backend;
 
 pub use args::{Action, Options, parse};
 
@@ -21,6 +24,17 @@ const FAILED: u8 = 125;
 
 /// Runs srt; returns its exit status.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    if let Err(fault) = backend::open_standard_streams() {
+        message::print_fault(&fault);
+        return FAILED;
+    }
+    let status = act(arguments);
+    // Nothing else does it: see main.rs.
+    let _ = std::io::stdout().flush();
+    status
+}
+
+fn act(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let (options, action) = match parse(arguments) {
         Ok(parsed) => parsed,
         Err(stop) => return message::print_stop(&stop),

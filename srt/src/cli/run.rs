@@ -16,10 +16,12 @@ use crate::{Fault, Faults, supervisor};
 
 /// Runs a command; returns the exit status.
 pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
+    // Writing to a reader that is gone is an error for srt, and no reason to die; the command has what the caller had.
+    let ignore_sigpipe = backend::ignore_sigpipe();
     let decided = prepare::decide(options)?;
     // The settings may have come through a descriptor; from here on, only what was named stays open.
     backend::close_inherited(&options.pass_fds)?;
-    let command = Command { argv: argv(typed, &decided.facts), pass_fds: options.pass_fds.clone() };
+    let command = Command { argv: argv(typed, &decided.facts), pass_fds: options.pass_fds.clone(), ignore_sigpipe };
     let plan = prepare::plan(options, &decided)?;
     say_gaps(&plan, options);
     let text = command.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");

@@ -13,6 +13,23 @@ use super::failure::{Failure, Step as _};
 use super::sys::{close_range, replace};
 use crate::Fault;
 
+/// Opens `/dev/null` where standard input, output or error is closed: the next file opened would take its place.
+///
+/// # Errors
+/// `/dev/null` cannot be opened.
+pub fn open_standard_streams() -> Result<(), Fault> {
+    for descriptor in 0..=2 {
+        // SAFETY: the number is only asked about.
+        if rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(descriptor) }).is_err() {
+            let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR, Mode::empty())
+                .map_err(|errno| Fault::new("open /dev/null", crate::fault::errno_text(&errno.into())))?;
+            // Lower numbers are taken, so this is the one that was closed; it stays open for ever.
+            std::mem::forget(null);
+        }
+    }
+    Ok(())
+}
+
 /// Checks the descriptors that the command will have.
 ///
 /// # Errors

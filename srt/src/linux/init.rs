@@ -16,9 +16,10 @@ use rustix::process::{Pid, WaitOptions};
 
 use super::arm::Armed;
 use super::channel::{Channel, Report};
+use super::exec::{Program, vfork_exec};
 use super::failure::{Failure, Step as _};
 use super::script::{Exec, Identity};
-use super::sys::{Program, detach, exit_now, prctl, vfork_exec};
+use super::sys::{detach, exit_now, prctl};
 use super::{caps, fds, landlock, mounts, network, seccomp};
 
 /// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
@@ -105,9 +106,10 @@ fn start(exec: &Exec, channel: &Channel, children: SignalFd, original_mask: &Sig
     let prepare = || {
         fds::close_gaps(&keep)?;
         keep.iter().try_for_each(|descriptor| fds::keep_over_exec(*descriptor))?;
-        // Rust ignores SIGPIPE at start; the command must not inherit that.
-        // SAFETY: restoring the default action installs no handler.
-        unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(errno)?;
+        if !exec.ignore_sigpipe {
+            // SAFETY: restoring the default action installs no handler.
+            unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(errno)?;
+        }
         nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(original_mask), None).map_err(errno)
     };
     let (pid, error) = vfork_exec(&program, prepare).step("start the command")?;

@@ -2,13 +2,15 @@
 //!
 //! [`compile`] (pure) makes a [`Script`] of a plan, [`arm`] opens what it needs, [`spawn`] forks. What happens inside is in `init`; read that first.
 //!
-//! `unsafe` is in `sys` and `fds`, and nowhere else but where a comment says why.
+//! `unsafe` is in the modules that make system calls which no crate wraps, or that work with descriptors by number; each block says why it is sound.
 
 mod arm;
 mod caps;
 mod channel;
+mod exec;
 mod failure;
 mod fds;
+mod helper;
 mod init;
 mod landlock;
 mod made;
@@ -25,9 +27,10 @@ mod sys;
 
 pub use arm::{Armed, arm, close_inherited};
 pub use channel::{Channel, Report};
+pub use fds::open_standard_streams;
 pub use probe::{probe, try_namespaces};
 pub use script::{Command, NulByte, Script, compile};
-pub use spawn::{Running, WATCHED, spawn};
+pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
 
 use crate::Fault;
 

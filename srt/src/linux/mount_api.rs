@@ -69,7 +69,7 @@ impl MountApi {
         match self {
             MountApi::New => {
                 let tree = clone_tree(source)?;
-                mount_setattr(tree.as_fd(), true, MountAttributes { set: restrictions.attributes().bits().into(), propagation: 0 })?;
+                mount_setattr(tree.as_fd(), MountAttributes { set: restrictions.attributes().bits().into(), propagation: 0 })?;
                 attach(&tree, target)?;
                 Ok(tree)
             }
@@ -109,15 +109,6 @@ impl MountApi {
                 rustix::mount::mount(kind, fd_path(target).as_c_str(), kind, restrictions.flags(), option_text(options).as_c_str())?;
                 open_top(target)
             }
-        }
-    }
-
-    /// Makes one mount read-only once it is filled.
-    pub(super) fn seal(self, mount: BorrowedFd<'_>, restrictions: Restrictions) -> Result<(), Errno> {
-        let sealed = Restrictions { read_only: true, ..restrictions };
-        match self {
-            MountApi::New => mount_setattr(mount, false, MountAttributes { set: sealed.attributes().bits().into(), propagation: 0 }),
-            MountApi::Old => rustix::mount::mount_remount(fd_path(mount).as_c_str(), MountFlags::BIND | sealed.flags(), c""),
         }
     }
 }

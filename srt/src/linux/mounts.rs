@@ -7,7 +7,6 @@
 //!
 //! See mount_namespaces(7), pivot_root(2), openat2(2).
 
-use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -66,8 +65,8 @@ struct Builder {
     root: OwnedFd,
     /// Device nodes of the host, opened while they can still be reached by name.
     devices: Vec<(&'static str, OwnedFd)>,
-    /// A tmpfs that unreadable objects and passages are taken from; mounted where only the old tree sees it.
-    masks: Option<OwnedFd>,
+    /// A tmpfs of the sandbox's own, which unreadable objects, passages, `/dev` and `/dev/shm` are parts of; mounted where only the old tree sees it.
+    own: Option<OwnedFd>,
     /// Passages made so far, for their names in `masks`.
     passages: usize,
 }
@@ -85,7 +84,7 @@ impl Builder {
         // mount(2) works by name, and names below a mount on top of `/` would be ambiguous: the old calls build on another directory.
         let place = if api == MountApi::New { "/" } else { "/sys" };
         let place = open_directory(CWD, place).step("open the place of the new tree")?;
-        let mut builder = Builder { api, root: place.try_clone().step("open /")?, host, devices, masks: None, passages: 0 };
+        let mut builder = Builder { api, root: place.try_clone().step("open /")?, host, devices, own: None, passages: 0 };
         builder.root = match &mounts.steps[0] {
             MountStep::Passage { nodes, .. } => builder.passage(nodes, place.as_fd()).step("hide /")?,
             MountStep::Bind { writable, .. } => {
@@ -119,13 +118,13 @@ impl Builder {
         open_below(self.root.as_fd(), path.as_path())
     }
 
-    /// The tmpfs of unreadable objects, made when first needed: after the tree was copied, or the copy would hold it.
-    fn masks(&mut self) -> Result<BorrowedFd<'_>, Errno> {
-        let masks = match self.masks.take() {
-            Some(masks) => masks,
-            None => make_masks(self.api, self.host.as_fd())?,
+    /// Made when first needed: after the tree was copied, or the copy would hold it. One file system for all purposes, because each costs as much as four binds.
+    fn own(&mut self) -> Result<BorrowedFd<'_>, Errno> {
+        let own = match self.own.take() {
+            Some(own) => own,
+            None => make_own(self.api, self.host.as_fd())?,
         };
-        let kept: &OwnedFd = self.masks.insert(masks);
+        let kept: &OwnedFd = self.own.insert(own);
         Ok(kept.as_fd())
     }
 
@@ -133,7 +132,7 @@ impl Builder {
     fn hide(&mut self, target: BorrowedFd<'_>, directory: bool) -> Result<(), Errno> {
         let name = if directory { "directory" } else { "file" };
         let api = self.api;
-        let object = open_below(self.masks()?, Path::new(name))?;
+        let object = open_below(self.own()?, Path::new(name))?;
         api.bind(object.as_fd(), target, Restrictions { no_exec: true, ..Restrictions::READ_ONLY })?;
         Ok(())
     }
@@ -142,9 +141,9 @@ impl Builder {
         let name = format!("passage-{}", self.passages);
         self.passages += 1;
         let api = self.api;
-        let masks = self.masks()?;
-        rustix::fs::mkdirat(masks, &name, Mode::RWXU)?;
-        let directory = open_directory(masks, &name)?;
+        let own = self.own()?;
+        rustix::fs::mkdirat(own, &name, Mode::RWXU)?;
+        let directory = open_directory(own, &name)?;
         let mut passages = vec![Path::new("").to_owned()];
         for node in nodes {
             make_node(directory.as_fd(), node)?;
@@ -202,46 +201,45 @@ impl Builder {
     }
 
     /// A private `/dev`: nothing of the host's but harmless character devices and the caller's terminal.
-    fn mount_dev(&self) -> Result<(), Failure> {
+    fn mount_dev(&mut self) -> Result<(), Failure> {
+        let api = self.api;
+        let devices = std::mem::take(&mut self.devices);
+        let own = self.own().step("mount a tmpfs")?;
+        make_dev(own, &devices).step("make /dev")?;
+        let (dev, shm) = (open_below(own, Path::new("dev")).step("make /dev")?, open_below(own, Path::new("shm")).step("make /dev/shm")?);
         let target = open_below(self.root.as_fd(), Path::new("dev")).step("open /dev")?;
-        let dev = self.api.create(c"tmpfs", &[(c"mode", c"0755")], target.as_fd(), Restrictions::DEVICE).step("mount /dev")?;
-        for (name, source) in &self.devices {
-            self.bind_device(dev.as_fd(), name, source.as_fd()).step_named("bind device", name)?;
+        let dev = api.bind(dev.as_fd(), target.as_fd(), Restrictions { read_only: true, ..Restrictions::DEVICE }).step("mount /dev")?;
+        for (name, source) in &devices {
+            let target = open_below(dev.as_fd(), Path::new(name)).step_named("open device", name)?;
+            // Read-only: that stops chmod and its like on the host's node, and not the device.
+            let restrictions = Restrictions { read_only: true, ..Restrictions::DEVICE };
+            api.bind(source.as_fd(), target.as_fd(), restrictions).step_named("bind device", name)?;
         }
-        for (name, text) in DEVICE_LINKS {
-            rustix::fs::symlinkat(*text, &dev, *name).step_named("make /dev link", name)?;
-        }
-        self.mount_in_dev(
-            dev.as_fd(),
-            "pts",
-            c"devpts",
-            &[(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620")],
-            Restrictions::DEVICE,
-        )?;
-        self.mount_in_dev(dev.as_fd(), "shm", c"tmpfs", &[(c"mode", c"1777")], Restrictions::WRITABLE)?;
-        self.api.seal(dev.as_fd(), Restrictions::DEVICE).step("seal /dev")
-    }
-
-    fn bind_device(&self, dev: BorrowedFd<'_>, name: &str, source: BorrowedFd<'_>) -> Result<(), Errno> {
-        make_file(dev, Path::new(name), Mode::RUSR)?;
-        let target = open_below(dev, Path::new(name))?;
-        self.api.bind(source, target.as_fd(), Restrictions { read_only: true, ..Restrictions::DEVICE })?;
+        let target = open_below(dev.as_fd(), Path::new("shm")).step("open /dev/shm")?;
+        api.bind(shm.as_fd(), target.as_fd(), Restrictions::WRITABLE).step("mount /dev/shm")?;
+        let target = open_below(dev.as_fd(), Path::new("pts")).step("open /dev/pts")?;
+        let options = [(c"newinstance", c""), (c"ptmxmode", c"0666"), (c"mode", c"0620")];
+        api.create(c"devpts", &options, target.as_fd(), Restrictions::DEVICE).step("mount /dev/pts")?;
         Ok(())
     }
+}
 
-    fn mount_in_dev(
-        &self,
-        dev: BorrowedFd<'_>,
-        name: &str,
-        kind: &CStr,
-        options: &[(&CStr, &CStr)],
-        restrictions: Restrictions,
-    ) -> Result<(), Failure> {
-        rustix::fs::mkdirat(dev, name, Mode::from_raw_mode(0o755)).step_named("make /dev/", name)?;
-        let target = open_below(dev, Path::new(name)).step_named("open /dev/", name)?;
-        self.api.create(kind, options, target.as_fd(), restrictions).step_named("mount /dev/", name)?;
-        Ok(())
+/// Fills what becomes `/dev` and `/dev/shm`. Modes are set afterwards: the caller's umask is the command's, and stays as it is.
+fn make_dev(own: BorrowedFd<'_>, devices: &[(&'static str, OwnedFd)]) -> Result<(), Errno> {
+    rustix::fs::mkdirat(own, "shm", Mode::RWXU)?;
+    rustix::fs::chmodat(own, "shm", Mode::from_raw_mode(0o1777), AtFlags::empty())?;
+    rustix::fs::mkdirat(own, "dev", Mode::RWXU)?;
+    let dev = open_directory(own, "dev")?;
+    for (name, _) in devices {
+        make_file(dev.as_fd(), Path::new(name), Mode::RUSR)?;
     }
+    for name in ["pts", "shm"] {
+        rustix::fs::mkdirat(&dev, name, Mode::RWXU)?;
+    }
+    for (name, text) in DEVICE_LINKS {
+        rustix::fs::symlinkat(*text, &dev, *name)?;
+    }
+    rustix::fs::chmodat(own, "dev", Mode::from_raw_mode(0o755), AtFlags::empty())
 }
 
 /// The caller's terminal belongs to the host's `devpts`, which will be out of sight; `ttyname` finds it again as `/dev/console`.
@@ -255,12 +253,12 @@ fn terminal(host: BorrowedFd<'_>) -> Option<OwnedFd> {
 
 /// A tmpfs with one unreadable file and one unreadable directory, mounted over the old `/dev`: nothing is needed from there by name any more, and it
 /// goes with the old tree.
-fn make_masks(api: MountApi, host: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+fn make_own(api: MountApi, host: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let place = open_below(host, Path::new("dev"))?;
-    let masks = api.create(c"tmpfs", &[(c"mode", c"0755")], place.as_fd(), Restrictions::DATA)?;
-    make_file(masks.as_fd(), Path::new("file"), Mode::empty())?;
-    rustix::fs::mkdirat(&masks, "directory", Mode::empty())?;
-    Ok(masks)
+    let own = api.create(c"tmpfs", &[(c"mode", c"0755")], place.as_fd(), Restrictions { no_exec: false, ..Restrictions::DATA })?;
+    make_file(own.as_fd(), Path::new("file"), Mode::empty())?;
+    rustix::fs::mkdirat(&own, "directory", Mode::empty())?;
+    Ok(own)
 }
 
 fn make_node(directory: BorrowedFd<'_>, node: &Node) -> Result<(), Errno> {

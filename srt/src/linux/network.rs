@@ -12,8 +12,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use super::failure::{Failure, Step as _};
+use super::helper::Helper;
 use super::script::Network;
-use super::sys::{Helper, interface_up, namespace_of};
+use super::sys::{interface_up, namespace_of};
 
 /// Connections that wait to be accepted: many programs may start at once.
 const BACKLOG: i32 = 1024;

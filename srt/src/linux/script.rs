@@ -18,6 +18,8 @@ pub struct Command {
     pub argv: Vec<OsString>,
     /// Descriptors above 2 that the command gets, by the same numbers.
     pub pass_fds: Vec<RawFd>,
+    /// SIGPIPE is ignored, as the caller ignored it; else it has its default action.
+    pub ignore_sigpipe: bool,
 }
 
 /// One run, ready to be armed.
@@ -131,6 +133,8 @@ pub struct Exec {
     pub cwd: AbsPath,
     /// Descriptors that stay open.
     pub pass_fds: Vec<RawFd>,
+    /// SIGPIPE is ignored.
+    pub ignore_sigpipe: bool,
 }
 
 /// Makes the script of a plan.
@@ -200,6 +204,7 @@ fn exec(plan: &Plan, command: &Command, facts: &Facts) -> Result<Exec, NulByte> 
         program,
         cwd: facts.cwd.clone(),
         pass_fds: command.pass_fds.clone(),
+        ignore_sigpipe: command.ignore_sigpipe,
     })
 }
 

@@ -64,13 +64,22 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
     match unsafe { fork_into(NAMESPACES as u64) } {
         Ok(Forked::Child) => {
             drop(ours);
-            init::run(armed, &theirs, &original_mask)
+            // A panic must not unwind into the code of the supervisor, of which this process is a copy.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| init::run(armed, &theirs, &original_mask)));
+            super::sys::exit_now(1)
         }
         Ok(Forked::Parent(init)) => {
             Ok(Running { channel: ours, init, program: armed.script.exec.program.clone(), scratch: armed.scratch, made: armed.made })
         }
         Err(errno) => Err(super::probe::explain_refusal(errno)),
     }
+}
+
+/// From now on, writing to a reader that is gone is an error and no signal. True where the caller had set that already.
+pub fn ignore_sigpipe() -> bool {
+    // SAFETY: ignoring a signal installs no handler.
+    let before = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, nix::sys::signal::SigHandler::SigIgn) };
+    matches!(before, Ok(nix::sys::signal::SigHandler::SigIgn))
 }
 
 /// A fork of a process with threads leaves locks held for ever in the child.

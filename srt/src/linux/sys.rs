@@ -4,11 +4,10 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::io::Errno;
 
-fn last_error() -> Errno {
+pub(super) fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
@@ -53,13 +52,13 @@ pub(super) struct MountAttributes {
     pub(super) propagation: u64,
 }
 
-/// mount_setattr(2), Linux 5.12, on the mount that `mount` is the root of, or anything below it.
+/// mount_setattr(2), Linux 5.12, on the mount that `mount` is the root of and everything below it.
 ///
 /// # Errors
 /// As mount_setattr(2).
-pub(super) fn mount_setattr(mount: BorrowedFd<'_>, recursive: bool, attributes: MountAttributes) -> Result<(), Errno> {
+pub(super) fn mount_setattr(mount: BorrowedFd<'_>, attributes: MountAttributes) -> Result<(), Errno> {
     let arguments = libc::mount_attr { attr_set: attributes.set, attr_clr: 0, propagation: attributes.propagation, userns_fd: 0 };
-    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     // SAFETY: the path is a valid empty C string, and `arguments` is a valid mount_attr of the size given.
     let result = unsafe {
         libc::syscall(
@@ -110,7 +109,7 @@ pub(super) fn landlock_abi() -> u32 {
     u32::try_from(result).unwrap_or(0)
 }
 
-/// Brings an interface of this network namespace up. Touches no thread-local storage: see [`Helper`].
+/// Brings an interface of this network namespace up. Touches no thread-local storage: see `helper`.
 ///
 /// # Errors
 /// As netdevice(7).
@@ -139,82 +138,6 @@ pub(super) fn namespace_of(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     if result >= 0 { Ok(unsafe { OwnedFd::from_raw_fd(result) }) } else { Err(last_error()) }
 }
 
-/// A process that shares this one's memory and descriptors and works beside it.
-///
-/// The C library does not know of it, so it must stay away from everything that the library guards by counting threads or keeps per thread: no allocation, and
-/// no `errno`. rustix's calls are free of both.
-pub(super) struct Helper {
-    pid: rustix::process::Pid,
-    /// What the helper works with. Freed only after it has ended.
-    task: Box<Task>,
-    _stack: Vec<u8>,
-}
-
-struct Task {
-    work: fn(u16) -> Result<OwnedFd, Errno>,
-    argument: u16,
-    /// 0 while it works; then a descriptor plus one, or a negative errno.
-    result: AtomicI32,
-}
-
-impl Helper {
-    /// Starts `work` in a new process that has its own namespaces to change.
-    ///
-    /// # Errors
-    /// As clone(2).
-    ///
-    /// # Safety
-    /// `work` must do nothing but system calls through rustix: see [`Helper`].
-    pub(super) unsafe fn start(work: fn(u16) -> Result<OwnedFd, Errno>, argument: u16) -> Result<Self, Errno> {
-        const STACK: usize = 64 * 1024;
-        let mut stack = vec![0u8; STACK];
-        let mut task = Box::new(Task { work, argument, result: AtomicI32::new(0) });
-        let top = stack.as_mut_ptr_range().end;
-        let top = top.wrapping_sub(top as usize % 16);
-        let flags = libc::CLONE_VM | libc::CLONE_FILES | libc::SIGCHLD;
-        // SAFETY: the stack grows down from its aligned end; it and the task live in `Helper` until the child was waited for.
-        let pid = unsafe { libc::clone(run_task, top.cast(), flags, std::ptr::from_mut::<Task>(&mut task).cast()) };
-        let pid = if pid < 0 { return Err(last_error()) } else { rustix::process::Pid::from_raw(pid).ok_or(Errno::CHILD)? };
-        Ok(Helper { pid, task, _stack: stack })
-    }
-
-    /// Waits for its end and takes the descriptor that it made.
-    ///
-    /// # Errors
-    /// What its work said.
-    pub(super) fn join(mut self) -> Result<OwnedFd, Errno> {
-        self.wait();
-        match self.task.result.swap(0, Ordering::Acquire) {
-            // SAFETY: the helper made the descriptor in the table that both share, and gave it away.
-            answer if answer > 0 => Ok(unsafe { OwnedFd::from_raw_fd(answer - 1) }),
-            0 => Err(Errno::CHILD),
-            errno => Err(Errno::from_raw_os_error(-errno)),
-        }
-    }
-
-    fn wait(&mut self) {
-        while let Err(Errno::INTR) = rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty()) {}
-    }
-}
-
-impl Drop for Helper {
-    /// The memory must not go before the process that uses it. After `join` there is no such child any more, and this returns at once.
-    fn drop(&mut self) {
-        self.wait();
-    }
-}
-
-extern "C" fn run_task(task: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: `start` passes a Task that outlives this process; only `result` is written, atomically.
-    let task = unsafe { &*task.cast::<Task>() };
-    let answer = match (task.work)(task.argument) {
-        Ok(descriptor) => std::os::fd::IntoRawFd::into_raw_fd(descriptor) + 1,
-        Err(errno) => -errno.raw_os_error(),
-    };
-    task.result.store(answer, Ordering::Release);
-    0
-}
-
 /// prctl(2) with integers only.
 ///
 /// # Errors
@@ -236,81 +159,4 @@ pub(super) fn detach(pid: rustix::process::Pid) -> bool {
 pub(super) fn exit_now(status: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
     unsafe { libc::_exit(status) }
-}
-
-/// Starts a program in a new process that borrows this one's memory until it has executed (vfork(2)): nothing is copied, however large this process is.
-///
-/// `prepare` and the attempts to execute run in the new process. Returns its id and what execve(2) said where no candidate could be executed.
-///
-/// # Errors
-/// As clone(2).
-pub(super) fn vfork_exec(
-    program: &Program<'_>,
-    mut prepare: impl FnMut() -> Result<(), Errno>,
-) -> Result<(libc::pid_t, Option<Errno>), Errno> {
-    /// Enough for a few system calls, and one page of guard is not needed: nothing here recurses.
-    const STACK: usize = 64 * 1024;
-    let mut stack = vec![0u8; STACK];
-    let mut outcome = None;
-    let outcome_pointer = std::ptr::from_mut(&mut outcome);
-    let child = Box::new(move || {
-        let error = prepare().map_or_else(|error| error, |()| program.execute());
-        // SAFETY: the parent waits (CLONE_VFORK) until this process ends or executes, and its variable lives that long; memory is shared (CLONE_VM).
-        unsafe { *outcome_pointer = Some(error) };
-        exit_now(127)
-    });
-    let flags = nix::sched::CloneFlags::CLONE_VM | nix::sched::CloneFlags::CLONE_VFORK;
-    // SAFETY: the child runs on its own stack, which outlives it because of CLONE_VFORK; it makes system calls only, and leaves by execve or _exit.
-    let pid = unsafe { nix::sched::clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }
-        .map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
-    Ok((pid.as_raw(), outcome))
-}
-
-/// What is executed, as null-terminated arrays.
-pub(super) struct Program<'a> {
-    candidates: &'a [std::ffi::CString],
-    arguments: Vec<*const libc::c_char>,
-    /// `sh`, the candidate, and the arguments: for a text without `#!`, as execvp(3) does. The second is put in when it is needed.
-    script_arguments: std::cell::RefCell<Vec<*const libc::c_char>>,
-    environment: Vec<*const libc::c_char>,
-}
-
-impl<'a> Program<'a> {
-    pub(super) fn new(
-        candidates: &'a [std::ffi::CString],
-        arguments: &'a [std::ffi::CString],
-        environment: &'a [std::ffi::CString],
-    ) -> Self {
-        let pointers = |texts: &[std::ffi::CString]| texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
-        let arguments = pointers(arguments);
-        let mut script_arguments = vec![c"/bin/sh".as_ptr(), std::ptr::null()];
-        script_arguments.extend(&arguments[1..]);
-        Program { candidates, arguments, script_arguments: script_arguments.into(), environment: pointers(environment) }
-    }
-
-    /// Tries each candidate; returns only where none could be executed, with the error that execvp(3) would give.
-    fn execute(&self) -> Errno {
-        let mut result = Errno::NOENT;
-        for candidate in self.candidates {
-            // SAFETY: all pointers are to terminated strings, and the arrays end with null.
-            unsafe { libc::execve(candidate.as_ptr(), self.arguments.as_ptr(), self.environment.as_ptr()) };
-            match last_error() {
-                Errno::NOENT | Errno::NOTDIR => {}
-                Errno::NOEXEC => return self.execute_script(candidate),
-                // A directory on the way may be hidden: that says nothing about the program.
-                // SAFETY: the candidate is a terminated string.
-                Errno::ACCESS if unsafe { libc::access(candidate.as_ptr(), libc::F_OK) } == 0 => result = Errno::ACCESS,
-                Errno::ACCESS => {}
-                error => return error,
-            }
-        }
-        result
-    }
-
-    fn execute_script(&self, candidate: &CStr) -> Errno {
-        self.script_arguments.borrow_mut()[1] = candidate.as_ptr();
-        // SAFETY: as above.
-        unsafe { libc::execve(c"/bin/sh".as_ptr(), self.script_arguments.borrow().as_ptr(), self.environment.as_ptr()) };
-        last_error()
-    }
 }

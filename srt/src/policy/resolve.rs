@@ -6,12 +6,12 @@
 use std::io;
 
 use super::entry::{Entry, EntryError};
-use super::fs::{Access, FsEffect, FsPolicy, FsRule, Matcher};
-use super::inventory::{Inventory, NameRule};
+use super::fs::{FsEffect, FsPolicy, FsRule, Matcher};
+use super::inventory::Inventory;
 use super::lookup::PathLookup;
 use super::net::NetPolicy;
 use super::protected::{PROTECTED_NAMES, ProtectedName};
-use super::{AbsPath, Located, Origin, ParentProxy, RuleId, glob_walk, scan};
+use super::{AbsPath, Located, Origin, ParentProxy, RuleId, glob_walk, names, planted, scan};
 use crate::Fault;
 use crate::host::Facts;
 use crate::settings::{PathEntry, Settings};
@@ -263,14 +263,14 @@ impl Rules<'_> {
         let found = scan::survey(&policy, self.lookup, depth);
         self.rules.extend(scan::git_directories(&found, self.lookup));
         let policy = FsPolicy::new(self.rules);
-        self.faults.extend(planted_links(&policy, self.lookup));
+        self.faults.extend(planted::links(&policy, self.lookup));
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
-        self.inventory.to_make = to_make(&policy, self.lookup);
+        self.inventory.to_make = names::to_make(&policy, self.lookup);
         self.inventory.points = scan::points(&policy, self.lookup, found);
         self.inventory.listings = scan::listings(&policy, &self.inventory.points, self.lookup);
-        self.inventory.by_name_only = name_rules(&policy, self.lookup);
+        self.inventory.by_name_only = names::by_name_only(&policy, self.lookup);
         Ok((policy, self.inventory))
     }
 
@@ -296,76 +296,6 @@ impl Rules<'_> {
         }
         self.rules.extend(more);
     }
-}
-
-/// Permissions whose way leads through a link that the command of an earlier run could have made: it would choose what this run opens.
-///
-/// Two signs: the link lies in a directory that another rule makes writable, and leads out of it; or it leads to a directory that it lies in itself, which nobody
-/// needs and which would open everything around it.
-fn planted_links(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<Fault> {
-    let opens = |rule: &&FsRule| matches!(rule.effect, FsEffect::AllowWrite | FsEffect::AllowRead);
-    let mut faults = Vec::new();
-    for rule in policy.rules().iter().filter(opens) {
-        let Some(found) = rule.lexical.as_ref().and_then(|lexical| lookup.real_path(lexical).ok()) else { continue };
-        // The root that the link itself opened proves nothing.
-        let others =
-            || policy.rules().iter().filter(|other| other.effect == FsEffect::AllowWrite && other.id != rule.id).filter_map(FsRule::path);
-        let leaves = |link: &AbsPath| others().any(|root| link.is_strictly_within(root) && !found.path.is_within(root));
-        if let Some(link) = found.links.iter().find(|link| link.is_within(&found.path) || leaves(link)) {
-            let cause = format!("it leads through the link {link}, which an earlier command could have made, to {}", found.path);
-            let fault = Fault::new(format!("use {:?}", rule.spelled), cause).from_origin(&rule.origin);
-            faults.push(fault.hint(format!("if that is meant, name {} itself", found.path)));
-        }
-    }
-    faults
-}
-
-/// Directories that are missing, may be made, and would be writable.
-fn to_make(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<AbsPath> {
-    let wanted = policy
-        .rules()
-        .iter()
-        .filter(|rule| rule.create && rule.effect == FsEffect::AllowWrite && !matches!(rule.origin, Origin::BuiltIn(_)));
-    let missing = |path: &&AbsPath| lookup.real_path(path).is_ok_and(|found| found.kind.is_none());
-    wanted.filter_map(FsRule::path).filter(missing).filter(|path| policy.decide(path, Access::Write).allowed).cloned().collect()
-}
-
-/// Rules that mounts cannot hold: the name is free, or a link, or a pattern that may match later.
-fn name_rules(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<NameRule> {
-    let roots: Vec<&AbsPath> = policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter_map(FsRule::path).collect();
-    let inside_a_root = |path: &AbsPath| roots.iter().any(|root| path.is_within(root));
-    let touches_a_root = |path: &AbsPath| inside_a_root(path) || roots.iter().any(|root| root.is_within(path));
-    let missing = |path: &AbsPath| !lookup.real_path(path).is_ok_and(|found| found.kind.is_some());
-    let is_link = |path: &AbsPath| lookup.link_text(path).is_ok();
-    let private = |rule: &FsRule| matches!(rule.origin, Origin::BuiltIn(_));
-    policy
-        .rules()
-        .iter()
-        .filter(|rule| !private(rule))
-        .filter_map(|rule| {
-            let key = match (rule.effect, &rule.matcher) {
-                (FsEffect::AllowWrite, Matcher::Path(path)) if !rule.create && missing(path) && !inside_another(policy, path) => {
-                    "allowWrite"
-                }
-                (FsEffect::AllowWrite, Matcher::Glob(_)) => "allowWrite",
-                (FsEffect::DenyWrite, Matcher::Path(path)) if inside_a_root(path) && missing(path) => "denyWrite",
-                (FsEffect::DenyWrite, Matcher::Path(_))
-                    if rule.lexical.as_ref().is_some_and(|link| inside_a_root(link) && is_link(link)) =>
-                {
-                    "denyWrite"
-                }
-                (FsEffect::DenyWrite, Matcher::Glob(glob)) if touches_a_root(&glob.literal_base()) => "denyWrite",
-                (FsEffect::DenyRead, Matcher::Path(path)) if missing(path) => "denyRead",
-                _ => return None,
-            };
-            Some(NameRule { spelled: rule.spelled.clone(), key, origin: rule.origin.clone() })
-        })
-        .collect()
-}
-
-/// Is the missing path writable anyway, by a rule on a directory above it?
-fn inside_another(policy: &FsPolicy, path: &AbsPath) -> bool {
-    path.parent().is_some_and(|parent| policy.decide(&parent, Access::Write).allowed)
 }
 
 /// Names below `/dev` that every run has.
@@ -415,3 +345,7 @@ fn unknown_protected(entry: &Located<String>) -> Fault {
         None => fault,
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -73,6 +73,7 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
     let channel = channel.map_err(|error| io_fault("listen to init", &error.into()))?;
     let signals = Signals::watch()?;
     let mut context = Some((network, sink));
+    let mut started = false;
     loop {
         tokio::select! {
             ready = channel.readable() => {
@@ -85,12 +86,12 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
                         }
                     }
                     Ok(Some((report, _))) => {
+                        started |= report == Report::Started;
                         if let Some(end) = take(report, running) {
                             return Ok(end);
                         }
                     }
-                    // Only the kernel or a person ends init early.
-                    Ok(None) => return Err(Fault::new("go on", "the first process of the sandbox was killed, and the command with it")),
+                    Ok(None) => return Ok(init_is_gone(started)),
                     Err(Errno::AGAIN) => ready.clear_ready(),
                     Err(errno) => return Err(fault("listen to init", errno)),
                 }
@@ -98,6 +99,12 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
             signal = signals.next() => signal?.pass_on(&running.channel),
         }
     }
+}
+
+/// Only the kernel (out of memory) or a person ends init early, and everything in the sandbox with it.
+fn init_is_gone(started: bool) -> End {
+    let outcome = if started { Outcome::Killed(libc::SIGKILL) } else { Outcome::Failed };
+    End::fault(outcome, Fault::new("go on", "the first process of the sandbox was killed, and everything in it with it"))
 }
 
 /// One report; the end where it is the last.

@@ -19,9 +19,12 @@ impl Terminal {
         Terminal { group: foreground.filter(|group| *group == own) }
     }
 
-    /// Makes our group the foreground again. `SIGTTOU` is blocked, so a background process may do that.
+    /// Makes our group the foreground again, where the group that has the terminal is gone. One that lives has it by right: the caller's shell, when the job
+    /// was put into the background. `SIGTTOU` is blocked, so a background process may do that.
     pub(super) fn restore(&self) {
-        if let Some(group) = self.group {
+        let Some(group) = self.group else { return };
+        let gone = |foreground| matches!(rustix::process::test_kill_process_group(foreground), Err(rustix::io::Errno::SRCH));
+        if rustix::termios::tcgetpgrp(input()).map_or(true, gone) {
             let _ = rustix::termios::tcsetpgrp(input(), group);
         }
     }

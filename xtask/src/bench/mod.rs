@@ -14,12 +14,9 @@ mod start;
 mod table;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 pub(crate) use client::client;
 use side::Bench;
-
-use crate::suite;
 
 type Part = (&'static str, fn(&Bench) -> Result<(), String>);
 
@@ -65,7 +62,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, String> {
     let options = parse(words)?;
     let srt = match &options.srt {
         Some(path) => path.canonicalize().map_err(|error| format!("cannot find {}: {error}", path.display()))?,
-        None => release_build()?,
+        None => super::dist::build()?,
     };
     let bench = Bench::new(srt, options.quick)?;
     bench.introduce();
@@ -80,14 +77,4 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, String> {
         }
     }
     Ok(complete)
-}
-
-/// What a user would install.
-fn release_build() -> Result<PathBuf, String> {
-    let built = Command::new(suite::cargo()).args(["build", "--release", "--package", "srt"]).current_dir(suite::workspace()).status();
-    if !built.map_err(|error| format!("cannot run cargo: {error}"))?.success() {
-        return Err("srt does not build".into());
-    }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| suite::workspace().join("target"), PathBuf::from);
-    Ok(target.join("release/srt"))
 }

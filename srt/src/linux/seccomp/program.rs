@@ -1,0 +1,158 @@
+//! The table as classic BPF.
+
+use seccompiler::sock_filter;
+
+use super::table::{Action, ENOSYS, EPERM, FilterSpec, Test, table};
+
+// Offsets in struct seccomp_data.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+/// Low half of an argument on a little-endian machine.
+const fn argument_offset(argument: u8) -> u32 {
+    16 + 8 * argument as u32
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) const NATIVE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+pub(super) const NATIVE: u32 = 0xc000_00b7;
+#[cfg(not(target_endian = "little"))]
+compile_error!("the argument offsets are those of a little-endian machine");
+
+/// Bit of x32 numbers on x86-64; unused elsewhere.
+pub(super) const X32: u32 = 0x4000_0000;
+
+/// Builds the program.
+pub(in crate::linux) fn compile(spec: FilterSpec) -> Vec<sock_filter> {
+    let mut rows = table(spec);
+    rows.sort_unstable_by_key(|(number, _)| *number);
+    let mut program = vec![
+        // A foreign architecture numbers its calls differently: every rule below would be about another call.
+        load(ARCHITECTURE),
+        jump(libc::BPF_JEQ, NATIVE, 1, 0),
+        give(libc::SECCOMP_RET_KILL_PROCESS),
+        load(NUMBER),
+        // x32 numbers reach the same calls under other numbers.
+        jump(libc::BPF_JSET, X32, 0, 1),
+        give(refusal(ENOSYS)),
+    ];
+    program.extend(search(&rows));
+    program
+}
+
+/// A tree over sorted rows; few rows are tried in turn.
+fn search(rows: &[(libc::c_long, Action)]) -> Vec<sock_filter> {
+    if rows.len() <= 2 {
+        let mut program = Vec::new();
+        for (number, action) in rows {
+            let leaf = leaf(*action);
+            program.push(jump(libc::BPF_JEQ, number_of(*number), 0, distance(leaf.len())));
+            program.extend(leaf);
+        }
+        program.push(give(libc::SECCOMP_RET_ALLOW));
+        return program;
+    }
+    let (left, right) = rows.split_at(rows.len() / 2);
+    let (left_code, right_code) = (search(left), search(right));
+    let mut program = vec![jump(libc::BPF_JGE, number_of(right[0].0), distance(left_code.len()), 0)];
+    program.extend(left_code);
+    program.extend(right_code);
+    program
+}
+
+fn leaf(action: Action) -> Vec<sock_filter> {
+    let tests = match action {
+        Action::Refuse(errno) => return vec![give(refusal(errno))],
+        Action::RefuseIf(tests) => tests,
+    };
+    let mut program: Vec<sock_filter> = tests.iter().flat_map(|test| code(*test)).collect();
+    program.push(give(libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+/// Code that returns `EPERM` where the test holds, and falls through where it does not.
+fn code(test: Test) -> Vec<sock_filter> {
+    let mut program = Vec::new();
+    match test {
+        Test::AnyBit { argument, bits } => {
+            program.push(load(argument_offset(argument)));
+            program.push(jump(libc::BPF_JSET, bits, 0, 1));
+        }
+        Test::OneOf { argument, mask, values } => {
+            program.push(load(argument_offset(argument)));
+            if mask != u32::MAX {
+                program.push(statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, mask));
+            }
+            program.extend(any_equal(values));
+        }
+        Test::NoneOf { argument, values } => {
+            program.push(load(argument_offset(argument)));
+            program.extend(none_equal(values));
+        }
+        Test::FirstAndThird { first, third } => {
+            let tail = none_equal(third);
+            program.push(load(argument_offset(0)));
+            // Another first argument: past the load, the comparisons and the refusal.
+            program.push(jump(libc::BPF_JEQ, first, 0, distance(tail.len() + 2)));
+            program.push(load(argument_offset(2)));
+            program.extend(tail);
+        }
+        Test::FirstTwo { first, second } => {
+            program.push(load(argument_offset(0)));
+            program.push(jump(libc::BPF_JEQ, first, 0, 3));
+            program.push(load(argument_offset(1)));
+            program.push(jump(libc::BPF_JEQ, second, 0, 1));
+        }
+        Test::CreatesWith { flags, mode, bits } => {
+            // O_TMPFILE is a bit of its own and O_DIRECTORY; the bit alone tells.
+            const CREATES: u32 = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
+            program.push(load(argument_offset(flags)));
+            program.push(jump(libc::BPF_JSET, CREATES, 0, 3));
+            program.push(load(argument_offset(mode)));
+            program.push(jump(libc::BPF_JSET, bits, 0, 1));
+        }
+    }
+    program.push(give(refusal(EPERM)));
+    program
+}
+
+/// Falls onto the next instruction where one of `values` is loaded, else skips it.
+fn any_equal(values: &[u32]) -> Vec<sock_filter> {
+    let last = values.len() - 1;
+    values.iter().enumerate().map(|(index, value)| jump(libc::BPF_JEQ, *value, distance(last - index), u8::from(index == last))).collect()
+}
+
+/// Falls onto the next instruction where none of `values` is loaded, else skips it.
+fn none_equal(values: &[u32]) -> Vec<sock_filter> {
+    let last = values.len() - 1;
+    values.iter().enumerate().map(|(index, value)| jump(libc::BPF_JEQ, *value, distance(last - index + 1), 0)).collect()
+}
+
+/// Jumps reach 255 instructions; the table is far below that, and the test of the whole table would show it.
+fn distance(instructions: usize) -> u8 {
+    u8::try_from(instructions).expect("the table fits into the reach of one jump")
+}
+
+fn number_of(number: libc::c_long) -> u32 {
+    u32::try_from(number).expect("system-call numbers are small and not negative")
+}
+
+pub(super) fn refusal(errno: u16) -> u32 {
+    libc::SECCOMP_RET_ERRNO | u32::from(errno)
+}
+
+fn load(offset: u32) -> sock_filter {
+    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
+}
+
+fn give(value: u32) -> sock_filter {
+    statement(libc::BPF_RET | libc::BPF_K, value)
+}
+
+fn statement(code: u32, k: u32) -> sock_filter {
+    sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
+fn jump(kind: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code: (libc::BPF_JMP | kind | libc::BPF_K) as u16, jt, jf, k }
+}

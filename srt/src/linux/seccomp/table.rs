@@ -1,0 +1,186 @@
+//! Which system calls are refused.
+
+/// What a run's settings change in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterSpec {
+    /// May UNIX sockets be made?
+    pub unix_sockets: bool,
+    /// Does nothing else keep `kill(0, …)` from reaching the caller's process group outside (Landlock below ABI 6)?
+    pub refuse_group_kill: bool,
+    /// Is the caller root? A set-user-id file that the command left in a write root would be root's, for every user of the host.
+    pub refuse_set_id: bool,
+}
+
+/// What happens to one system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Refused whatever its arguments.
+    Refuse(u16),
+    /// `EPERM` where a test holds; else allowed.
+    RefuseIf(&'static [Test]),
+}
+
+/// A test of one argument's low 32 bits. The kernel takes these arguments as `int` or `unsigned int` and drops the upper half, so the upper half must not
+/// be looked at: a comparison of 64 bits would let `0x1_0000_5412` through as another number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Test {
+    /// Any of these bits is set.
+    AnyBit { argument: u8, bits: u32 },
+    /// `value & mask` is one of the list.
+    OneOf { argument: u8, mask: u32, values: &'static [u32] },
+    /// It is none of the list.
+    NoneOf { argument: u8, values: &'static [u32] },
+    /// The first argument is `first`, and the third is none of the list.
+    FirstAndThird { first: u32, third: &'static [u32] },
+    /// The first two arguments are these.
+    FirstTwo { first: u32, second: u32 },
+    /// The flags of an open that makes a file, with a mode that has any of these bits. Without such a flag the mode is whatever the register held.
+    CreatesWith { flags: u8, mode: u8, bits: u32 },
+}
+
+pub(super) const EPERM: u16 = libc::EPERM as u16;
+pub(super) const ENOSYS: u16 = libc::ENOSYS as u16;
+
+/// Every `CLONE_NEW*` flag, time namespaces included.
+const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET) as u32;
+/// `CLONE_NEWTIME` is 0x80, which means a signal number in `clone`; only `unshare` takes it.
+const UNSHARE_FLAGS: u32 = NAMESPACE_FLAGS | 0x80;
+
+/// Typing into the terminal that we share with the caller, and leaving it useless to the caller: input, console selection, line discipline, exclusive use.
+const TERMINAL_REQUESTS: &[u32] = &[libc::TIOCSTI as u32, libc::TIOCLINUX as u32, 0x5423, libc::TIOCEXCL as u32];
+/// Keyboard, screen mode and switching of virtual consoles (ioctl_console(2)): `K` and `V` requests.
+const CONSOLE_REQUESTS: &[u32] = &[0x4b00, 0x5600];
+
+const IOCTL: &[Test] = &[
+    Test::OneOf { argument: 1, mask: u32::MAX, values: TERMINAL_REQUESTS },
+    Test::OneOf { argument: 1, mask: 0xffff_ff00, values: CONSOLE_REQUESTS },
+];
+
+/// `who` 0 is the caller's own process group, most of which may be outside; other groups are looked up in the pid namespace.
+const PRIO_PGRP: u32 = libc::PRIO_PGRP;
+const IOPRIO_WHO_PGRP: u32 = 2;
+
+/// Set-user-id and set-group-id.
+const SET_ID: u32 = 0o6000;
+
+pub(super) const UNIX: u32 = libc::AF_UNIX as u32;
+pub(super) const INET: u32 = libc::AF_INET as u32;
+const INET6: u32 = libc::AF_INET6 as u32;
+const NETLINK: u32 = libc::AF_NETLINK as u32;
+/// 0, ICMP, TCP, UDP, ICMPv6, MPTCP: any other protocol would make the kernel load a module for it.
+const INET_PROTOCOLS: &[u32] = &[0, 1, 6, 17, 58, 262];
+const NETLINK_ROUTE: &[u32] = &[0];
+
+const SOCKET: &[Test] = &[
+    Test::NoneOf { argument: 0, values: &[UNIX, INET, INET6, NETLINK] },
+    Test::FirstAndThird { first: INET, third: INET_PROTOCOLS },
+    Test::FirstAndThird { first: INET6, third: INET_PROTOCOLS },
+    Test::FirstAndThird { first: NETLINK, third: NETLINK_ROUTE },
+];
+const SOCKET_WITHOUT_UNIX: &[Test] = &[
+    Test::NoneOf { argument: 0, values: &[INET, INET6, NETLINK] },
+    Test::FirstAndThird { first: INET, third: INET_PROTOCOLS },
+    Test::FirstAndThird { first: INET6, third: INET_PROTOCOLS },
+    Test::FirstAndThird { first: NETLINK, third: NETLINK_ROUTE },
+];
+/// A datagram pair can be pointed at any named socket by a second `connect` or by `sendto`; stream and seqpacket pairs cannot.
+const SOCKETPAIR_WITHOUT_UNIX: &[Test] = &[
+    Test::NoneOf { argument: 0, values: &[UNIX] },
+    Test::OneOf { argument: 1, mask: 0xf, values: &[libc::SOCK_DGRAM as u32, libc::SOCK_RAW as u32] },
+];
+
+/// The table. Calls that need a capability the command never has, and nothing else would allow, are left to the kernel: each row costs time at every start.
+pub(super) fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
+    const REFUSE: Action = Action::Refuse(EPERM);
+    let mut rows = vec![
+        // The file tree is ours to arrange.
+        (libc::SYS_mount, REFUSE),
+        (libc::SYS_umount2, REFUSE),
+        (libc::SYS_pivot_root, REFUSE),
+        (libc::SYS_chroot, REFUSE),
+        (libc::SYS_open_tree, REFUSE),
+        (libc::SYS_move_mount, REFUSE),
+        (libc::SYS_fsopen, REFUSE),
+        (libc::SYS_fsconfig, REFUSE),
+        (libc::SYS_fsmount, REFUSE),
+        (libc::SYS_fspick, REFUSE),
+        (libc::SYS_mount_setattr, REFUSE),
+        (SYS_OPEN_TREE_ATTR, REFUSE),
+        (libc::SYS_open_by_handle_at, REFUSE),
+        // New namespaces would give capabilities over new objects. The flags of clone3 are in memory, where a filter cannot see them; ENOSYS makes
+        // C libraries fall back to clone.
+        (libc::SYS_setns, REFUSE),
+        (libc::SYS_unshare, Action::RefuseIf(&[Test::AnyBit { argument: 0, bits: UNSHARE_FLAGS }])),
+        (libc::SYS_clone, Action::RefuseIf(&[Test::AnyBit { argument: 0, bits: NAMESPACE_FLAGS }])),
+        (libc::SYS_clone3, Action::Refuse(ENOSYS)),
+        // Key rings are not namespaced.
+        (libc::SYS_keyctl, REFUSE),
+        (libc::SYS_add_key, REFUSE),
+        (libc::SYS_request_key, REFUSE),
+        // Kernel interfaces with a history of holes, and no use here.
+        (libc::SYS_bpf, REFUSE),
+        (libc::SYS_perf_event_open, REFUSE),
+        (libc::SYS_userfaultfd, REFUSE),
+        (libc::SYS_kexec_load, REFUSE),
+        (libc::SYS_kexec_file_load, REFUSE),
+        (libc::SYS_init_module, REFUSE),
+        (libc::SYS_finit_module, REFUSE),
+        (libc::SYS_delete_module, REFUSE),
+        // A ring does file and socket operations that no filter sees.
+        (libc::SYS_io_uring_setup, REFUSE),
+        (libc::SYS_io_uring_enter, REFUSE),
+        (libc::SYS_io_uring_register, REFUSE),
+        // The terminal is the caller's.
+        (libc::SYS_ioctl, Action::RefuseIf(IOCTL)),
+        // The process group has members outside.
+        (libc::SYS_setpriority, Action::RefuseIf(&[Test::FirstTwo { first: PRIO_PGRP, second: 0 }])),
+        (libc::SYS_ioprio_set, Action::RefuseIf(&[Test::FirstTwo { first: IOPRIO_WHO_PGRP, second: 0 }])),
+        // The limits of PID 1: without descriptors it could not do its work.
+        (libc::SYS_prlimit64, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[1] }])),
+        (libc::SYS_socket, Action::RefuseIf(if spec.unix_sockets { SOCKET } else { SOCKET_WITHOUT_UNIX })),
+        (
+            libc::SYS_socketpair,
+            Action::RefuseIf(if spec.unix_sockets { &[Test::NoneOf { argument: 0, values: &[UNIX] }] } else { SOCKETPAIR_WITHOUT_UNIX }),
+        ),
+    ];
+    if spec.refuse_group_kill {
+        rows.push((libc::SYS_kill, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[0] }])));
+    }
+    if spec.refuse_set_id {
+        rows.extend(set_id_rows());
+    }
+    rows
+}
+
+/// Every call that gives a file its mode. The mode of openat2 is in memory, so it is refused as if the kernel were older: callers fall back to openat.
+fn set_id_rows() -> Vec<(libc::c_long, Action)> {
+    const MODE_1: Action = Action::RefuseIf(&[Test::AnyBit { argument: 1, bits: SET_ID }]);
+    const MODE_2: Action = Action::RefuseIf(&[Test::AnyBit { argument: 2, bits: SET_ID }]);
+    vec![
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_chmod, MODE_1),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_creat, MODE_1),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_mknod, MODE_1),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_open, Action::RefuseIf(&[Test::CreatesWith { flags: 1, mode: 2, bits: SET_ID }])),
+        (libc::SYS_fchmod, MODE_1),
+        (libc::SYS_fchmodat, MODE_2),
+        (SYS_FCHMODAT2, MODE_2),
+        (libc::SYS_mknodat, MODE_2),
+        (libc::SYS_openat, Action::RefuseIf(&[Test::CreatesWith { flags: 2, mode: 3, bits: SET_ID }])),
+        (libc::SYS_openat2, Action::Refuse(ENOSYS)),
+    ]
+}
+
+/// Linux 6.6; the same number on every architecture.
+const SYS_FCHMODAT2: libc::c_long = 452;
+/// Linux 6.15; not in the libc crate yet. The same number on every architecture.
+const SYS_OPEN_TREE_ATTR: libc::c_long = 467;

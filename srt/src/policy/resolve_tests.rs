@@ -1,0 +1,279 @@
+//! Settings to rules to steps, on a file system that is a table.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use super::*;
+use crate::plan::{self, Answer, FileAction, NodeKind, Plan, Support};
+use crate::policy::{Access, FileKind, RealPath};
+use crate::settings::PathEntry;
+
+/// Paths and what they are; a link holds its text.
+#[derive(Default)]
+struct Table(BTreeMap<String, Thing>);
+
+#[derive(Clone)]
+enum Thing {
+    Directory,
+    File(&'static str),
+    Link(&'static str),
+}
+
+impl Table {
+    /// A trailing `/` makes a directory; `a -> b` a link; `a = text` a file with text. Directories above are made.
+    fn new(lines: &[&'static str]) -> Self {
+        let mut table = Table::default();
+        for line in lines {
+            let (name, thing) = match (line.split_once(" -> "), line.split_once(" = "), line.strip_suffix('/')) {
+                (Some((name, target)), _, _) => (name, Thing::Link(target)),
+                (_, Some((name, text)), _) => (name, Thing::File(text)),
+                (_, _, Some(name)) => (name, Thing::Directory),
+                _ => (*line, Thing::File("")),
+            };
+            for directory in path(name).ancestors().skip(1) {
+                table.0.entry(directory.to_string()).or_insert(Thing::Directory);
+            }
+            table.0.insert(name.to_owned(), thing);
+        }
+        table
+    }
+
+    fn kind(&self, path: &AbsPath) -> Option<FileKind> {
+        self.0.get(&path.to_string()).map(|thing| match thing {
+            Thing::Directory => FileKind::Directory,
+            Thing::File(_) => FileKind::Other,
+            Thing::Link(_) => FileKind::Symlink,
+        })
+    }
+}
+
+impl PathLookup for Table {
+    fn real_path(&self, asked: &AbsPath) -> io::Result<RealPath> {
+        let mut links = Vec::new();
+        let mut rest: Vec<OsString> = asked.components().rev().map(OsStr::to_owned).collect();
+        let mut done = AbsPath::root();
+        while let Some(name) = rest.pop() {
+            let next = AbsPath::resolve(&done, name.as_ref());
+            match self.0.get(&next.to_string()) {
+                Some(Thing::Link(_)) if links.len() > 40 => return Err(io::Error::from_raw_os_error(libc::ELOOP)),
+                Some(Thing::Link(target)) => {
+                    links.push(next);
+                    if target.starts_with('/') {
+                        done = AbsPath::root();
+                    }
+                    rest.extend(target.split('/').rev().filter(|name| !name.is_empty()).map(OsString::from));
+                }
+                _ => done = next,
+            }
+        }
+        Ok(RealPath { kind: self.kind(&done), path: done, links })
+    }
+
+    fn children(&self, directory: &AbsPath) -> io::Result<Vec<(OsString, FileKind)>> {
+        if self.kind(directory) != Some(FileKind::Directory) {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
+        let all = self.0.keys().map(|name| path(name));
+        Ok(all
+            .filter(|child| child.parent().as_ref() == Some(directory))
+            .filter_map(|child| Some((child.file_name()?.to_owned(), self.kind(&child)?)))
+            .collect())
+    }
+
+    fn link_text(&self, link: &AbsPath) -> io::Result<OsString> {
+        match self.0.get(&link.to_string()) {
+            Some(Thing::Link(text)) => Ok(text.into()),
+            _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+        }
+    }
+
+    fn first_bytes(&self, file: &AbsPath) -> io::Result<Vec<u8>> {
+        match self.0.get(&file.to_string()) {
+            Some(Thing::File(text)) => Ok(text.as_bytes().to_vec()),
+            _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+        }
+    }
+}
+
+fn path(text: &str) -> AbsPath {
+    AbsPath::new(text).unwrap()
+}
+
+fn facts() -> Facts {
+    Facts {
+        uid: 1000,
+        gid: 1000,
+        home: Some(path("/home/ada")),
+        cwd: path("/w"),
+        env: BTreeMap::new(),
+        private_tmp: path("/tmp/srt-1000/0"),
+        terminal: false,
+    }
+}
+
+fn entries(texts: &[&str]) -> Vec<Located<PathEntry>> {
+    let one = |text: &&str| Located::new(PathEntry { text: (*text).to_owned(), literal: false }, Origin::Flag("--test"));
+    texts.iter().map(one).collect()
+}
+
+/// Settings with these lists: denyRead, allowRead, allowWrite, denyWrite.
+fn settings(lists: [&[&str]; 4]) -> Settings {
+    let mut settings = Settings::default();
+    let [deny_read, allow_read, allow_write, deny_write] = lists.map(entries);
+    settings.filesystem = crate::settings::FilesystemSettings { deny_read, allow_read, allow_write, deny_write, ..Default::default() };
+    settings
+}
+
+fn policy(table: &[&'static str], settings: &Settings) -> Result<Policy, Vec<Fault>> {
+    resolve(settings, &facts(), &Table::new(table))
+}
+
+fn plan_of(table: &[&'static str], lists: [&[&str]; 4]) -> Plan {
+    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, new_mount_api: true };
+    plan::build(&policy(table, &settings(lists)).unwrap(), &support).unwrap()
+}
+
+/// `path action` of every step that the settings asked for.
+fn steps(table: &[&'static str], lists: [&[&str]; 4]) -> Vec<String> {
+    let word = |action: &FileAction| match action {
+        FileAction::ReadOnly => "ro",
+        FileAction::Writable => "rw",
+        FileAction::Pinned => "pin",
+        FileAction::HiddenFile | FileAction::HiddenDirectory => "hide",
+        FileAction::Passage(_) => "pass",
+    };
+    let plan = plan_of(table, lists);
+    let all = plan.files.steps.iter().map(|step| format!("{} {}", step.path, word(&step.action)));
+    all.filter(|step| !step.starts_with("/tmp/srt-1000")).collect()
+}
+
+#[test]
+fn a_write_root_is_bound_and_what_is_denied_in_it_follows() {
+    let table = ["/w/src/x", "/w/keep/"];
+    assert_eq!(steps(&table, [&[], &[], &["."], &["keep"]]), ["/ ro", "/w rw", "/w/keep ro"]);
+    assert_eq!(steps(&table, [&["src/x"], &[], &["."], &[]]), ["/ ro", "/w rw", "/w/src pin", "/w/src/x hide"]);
+}
+
+#[test]
+fn protected_names_and_the_way_to_them_are_held() {
+    let table = ["/w/.git/hooks/", "/w/.git/config", "/w/a/.bashrc", "/w/node_modules/p/.bashrc"];
+    let expected = ["/ ro", "/w rw", "/w/.git pin", "/w/.git/config ro", "/w/.git/hooks ro", "/w/a pin", "/w/a/.bashrc ro"];
+    assert_eq!(steps(&table, [&[], &[], &["."], &[]]), expected);
+}
+
+#[test]
+fn a_row_is_lifted_by_its_name() {
+    let mut settings = settings([&[], &[], &["."], &[]]);
+    settings.unprotect = vec![Located::new(".bashrc".to_owned(), Origin::Flag("--test"))];
+    settings.filesystem.allow_git_config = Some(Located::new(true, Origin::Flag("--test")));
+    let policy = policy(&["/w/.bashrc", "/w/.git/config", "/w/.git/hooks/"], &settings).unwrap();
+    let may = |target: &str| policy.files.decide(&path(target), Access::Write).allowed;
+    assert_eq!([may("/w/.bashrc"), may("/w/.git/config"), may("/w/.git/hooks/x")], [true, true, false]);
+}
+
+#[test]
+fn a_git_file_protects_the_directory_that_it_names() {
+    let table = [
+        "/w/tree/.git = gitdir: ../repo/worktrees/tree\n",
+        "/w/repo/worktrees/tree/commondir = ../..\n",
+        "/w/repo/hooks/",
+        "/w/repo/config",
+    ];
+    let policy = policy(&table, &settings([&[], &[], &["."], &[]])).unwrap();
+    for target in ["/w/tree/.git", "/w/repo/hooks/pre-commit", "/w/repo/config", "/w/repo/worktrees/tree/config"] {
+        assert!(!policy.files.decide(&path(target), Access::Write).allowed, "{target}");
+    }
+    assert!(policy.files.decide(&path("/w/repo/index"), Access::Write).allowed);
+}
+
+#[test]
+fn a_hidden_directory_with_something_visible_is_a_passage() {
+    let table = ["/home/ada/proj/x", "/home/ada/secret", "/home/ada/dir/", "/home/ada/link -> proj"];
+    let plan = plan_of(&table, [&["~"], &["~/proj"], &[], &[]]);
+    let passage = plan.files.steps.iter().find(|step| step.path == path("/home/ada")).unwrap();
+    let FileAction::Passage(nodes) = &passage.action else { panic!("{:?}", passage.action) };
+    let kinds: Vec<_> = nodes.iter().map(|node| (node.path.to_str().unwrap(), node.kind.clone())).collect();
+    let expected = [
+        ("dir", NodeKind::HiddenDirectory),
+        ("link", NodeKind::HiddenFile),
+        ("proj", NodeKind::DirectoryMountPoint),
+        ("secret", NodeKind::HiddenFile),
+    ];
+    assert_eq!(kinds, expected);
+    assert!(plan.files.steps.iter().any(|step| step.path == path("/home/ada/proj") && step.action == FileAction::ReadOnly));
+}
+
+#[test]
+fn a_link_that_an_allowed_path_was_spelled_through_is_kept_in_a_passage() {
+    let plan = plan_of(&["/usr/lib/x", "/lib -> usr/lib", "/etc/y"], [&["/"], &["/lib"], &[], &[]]);
+    let FileAction::Passage(nodes) = &plan.files.steps[0].action else { panic!("{:?}", plan.files.steps[0]) };
+    assert!(nodes.iter().any(|node| node.path.to_str() == Some("lib") && node.kind == NodeKind::Link("usr/lib".into())));
+}
+
+#[test]
+fn what_a_pattern_matches_through_a_link_is_hidden_where_it_lies() {
+    let table = ["/w/a/k.pem", "/w/l -> /data", "/data/d.pem", "/data/loop -> /w"];
+    assert_eq!(steps(&table, [&["**/*.pem"], &[], &[], &[]]), ["/ ro", "/data/d.pem hide", "/w/a/k.pem hide"]);
+}
+
+#[test]
+fn directories_that_may_be_made_are_and_others_are_rules_on_names() {
+    let plan = plan_of(&["/w/"], [&[], &[], &["cache/"], &[]]);
+    assert_eq!(plan.files.make, [path("/w/cache")]);
+    let policy = policy(&["/w/"], &settings([&["gone"], &[], &["cache"], &["/elsewhere"]])).unwrap();
+    let names: Vec<_> = policy.inventory.by_name_only.iter().map(|rule| (rule.key, rule.spelled.as_str())).collect();
+    assert_eq!(names, [("denyRead", "gone"), ("allowWrite", "cache")]);
+}
+
+#[test]
+fn a_link_that_a_command_could_have_made_opens_nothing() {
+    let refused = |table: &[&'static str], list: &[&str]| policy(table, &settings([&[], &[], list, &[]])).err().map(|faults| faults.len());
+    assert_eq!(refused(&["/w/build -> /"], &[".", "build"]), Some(1));
+    assert_eq!(refused(&["/w/build -> /out", "/out/"], &[".", "build"]), Some(1));
+    assert_eq!(refused(&["/w/", "/home/ada/.cache/pip -> .."], &["~/.cache/pip"]), Some(1));
+    assert_eq!(refused(&["/w/build -> sub", "/w/sub/"], &[".", "build"]), None);
+    assert_eq!(refused(&["/w/", "/home/ada/.cache -> /data", "/data/pip/"], &["~/.cache/pip"]), None);
+}
+
+#[test]
+fn faults_come_all_at_once_with_their_origin() {
+    let table = ["/w/a -> b", "/w/b -> a"];
+    let faults = policy(&table, &settings([&["a", "/proc/kcore"], &[], &["$X", "/dev/sda"], &[]])).unwrap_err();
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    assert!(faults.iter().all(|fault| fault.origin == Some(Origin::Flag("--test"))));
+}
+
+#[test]
+fn disabled_files_leave_credentials_and_the_kernel_closed() {
+    let mut settings = settings([&["/etc"], &[], &[], &["/w"]]);
+    settings.filesystem.disabled = Some(Located::new(true, Origin::Flag("--test")));
+    settings.credentials.deny_files = vec![Located::new("/home/ada/key".to_owned(), Origin::Flag("--test"))];
+    let policy = policy(&["/home/ada/key", "/w/", "/etc/x", "/sys/power/"], &settings).unwrap();
+    let may = |target: &str, access| policy.files.decide(&path(target), access).allowed;
+    assert!(may("/w/x", Access::Write) && may("/etc/x", Access::Read));
+    assert!(!may("/home/ada/key", Access::Read) && !may("/sys/power/state", Access::Write));
+}
+
+#[test]
+fn gaps_name_the_users_own_rules_only() {
+    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, new_mount_api: true };
+    let mut settings = settings([&["gone"], &[], &["."], &["later"]]);
+    let gaps = |settings: &Settings| plan::build(&policy(&["/w/"], settings).unwrap(), &support).err().map(|gaps| gaps.0.len());
+    assert_eq!(gaps(&settings), Some(1));
+    settings.accept_gaps = vec![Located::new("name-rules".to_owned(), Origin::Flag("--test"))];
+    assert_eq!(gaps(&settings), None);
+    settings.accept_gaps.push(Located::new("no-such-gap".to_owned(), Origin::Flag("--test")));
+    assert_eq!(gaps(&settings), Some(1));
+}
+
+#[test]
+fn a_missing_layer_is_a_gap_that_nothing_accepts() {
+    let policy = policy(&["/w/"], &settings([&[], &[], &[], &[]])).unwrap();
+    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, new_mount_api: true };
+    for layer in ["user-namespaces", "seccomp"] {
+        assert_eq!(plan::build(&policy, &support.clone().without(layer)).unwrap_err().0.len(), 1, "{layer}");
+    }
+    let plan = plan::build(&policy, &support.without("landlock")).unwrap();
+    assert_eq!((plan.layers.landlock_abi, plan.gaps.len()), (0, 1));
+}
