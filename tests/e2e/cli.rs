@@ -240,3 +240,61 @@ fn arguments_may_be_any_bytes_and_long() {
         area.shell(&area.rules(), "echo ${#1}").args(&["x", &long]).run().assert_prints("120000");
     });
 }
+
+/// The command of an earlier run could have put a link there, for this run to follow.
+#[test]
+fn a_violations_file_where_the_command_may_write_is_refused() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.file("outside/victim", "kept");
+        area.link("../outside/victim", "work/link");
+        area.link("../work/through", "outside/into");
+        let settings = area.settings(&area.rules());
+        let before = area.snapshot();
+        for file in ["work/log", "work/link", "outside/into", "work/../work/log"] {
+            let program =
+                area.bare_srt().args(&["run", "--settings", &settings, "--violations-file", &area.text(file), "--", "touch", "mark"]);
+            program.run().assert_refused().assert_err_has(&area.text(file)).assert_err_has("hint: ");
+        }
+        before.assert_unchanged(area.root());
+    });
+}
+
+#[test]
+fn the_three_ways_of_violations_write_what_they_say() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let settings = area.settings(&area.rules());
+        let probe = srt_tests::probe().display().to_string();
+        let run = |options: &[&str]| {
+            let program = area.bare_srt().args(&["run", "--settings", &settings]).args(options);
+            let outcome = program.args(&["--", &probe, "connect-get", "denied.test:443"]).run();
+            outcome.assert_out_has("403");
+            outcome
+        };
+        assert_eq!(run(&["--violations", "off"]).err(), "");
+        let json = run(&["--violations", "json"]).err();
+        one_json_event(&json);
+        assert_eq!(json.lines().count(), 1, "nothing but the event: {json}");
+        let file = area.text("outside/events");
+        let outcome = run(&["--violations", "off", "--violations-file", &file]);
+        assert_eq!(outcome.err(), "");
+        one_json_event(&area.content("outside/events"));
+        // A second run's events take the place of the first one's, and the summary is shown beside the file.
+        run(&["--violations-file", &file]).assert_one_event("denied.test:443", "net.");
+        one_json_event(&area.content("outside/events"));
+    });
+}
+
+/// What is hidden says nothing about the programs in the other directories.
+#[test]
+fn a_hidden_directory_in_path_gives_127_for_an_unknown_command() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.file("home/bin/tool", "#!/bin/sh\n");
+        let rules = area.rules().deny_read(area.text("home/bin"));
+        let path = format!("{}:/usr/bin:/bin", area.text("home/bin"));
+        area.srt(&rules).args(&["no-such-command-anywhere"]).env("PATH", &path).run().assert_code(127);
+        area.srt(&rules).args(&["true"]).env("PATH", &path).run().assert_code(0);
+    });
+}

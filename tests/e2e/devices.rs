@@ -117,3 +117,25 @@ fn the_device_directory_is_not_a_way_to_host_files() {
         assert!(!std::path::Path::new("/dev/srt-test").exists());
     });
 }
+
+/// The switches of the kernel belong to the host, even where all its files are the command's.
+#[test]
+fn sys_is_read_only_when_everything_else_may_be_written() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let switches =
+            ["/sys/kernel/profiling", "/sys/power/state", "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/fs/cgroup/cgroup.procs"];
+        let present: Vec<_> = switches.iter().filter(|file| std::path::Path::new(file).exists()).collect();
+        assert!(!present.is_empty(), "the host has none of {switches:?}");
+        let disabled = Rules::new().set("filesystem", "disabled", serde_json::json!(true));
+        for rules in [Rules::new().allow_write("/"), disabled, Rules::new().allow_write("/").allow_write("/sys/kernel")] {
+            area.probe(&rules, &["create", &area.text("outside/made")]).run().assert_prints("ok");
+            std::fs::remove_file(area.path("outside/made")).expect("it was just made");
+            for switch in &present {
+                // Opened for writing only: nothing is written even where the sandbox fails.
+                area.probe(&rules, &["open", switch, "0o1"]).run().assert_prints_one_of(&["EROFS", "EACCES", "EPERM"]);
+            }
+            area.probe(&rules, &["open", "/proc/sys/kernel/core_pattern", "0o1"]).run().assert_prints_one_of(&["EROFS", "EACCES"]);
+        }
+    });
+}

@@ -1,6 +1,6 @@
 //! Links: planted by an earlier run, spelled with `..` or through procfs, hard.
 
-use srt_tests::{Area, Denial, for_each_identity};
+use srt_tests::{Area, Denial, Rules, for_each_identity};
 
 const READ_ONLY: &[&str] = &["EROFS", "EACCES"];
 
@@ -128,4 +128,67 @@ fn symlinks_inside_a_write_root_work_as_usual() {
         area.shell(&area.rules(), "mkdir d && ln -s d l && echo hello >l/f && cat d/f").run().assert_prints("hello").assert_code(0);
         assert_eq!(area.content("work/d/f"), "hello\n");
     });
+}
+
+/// What the first run plants in `work/`, and the second run is asked to open.
+fn planted_link_is_refused(rules: fn(&Area) -> Rules, named: &str, target: &str) {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.file("outside/file", "kept");
+        area.file("work/.cache/file", "");
+        area.shell(&area.rules(), &format!("rm -rf {named} && ln -s {target} {named}")).run().assert_code(0);
+        let before = area.snapshot();
+        let rules = rules(&area);
+        let settings = area.settings(&rules);
+        let outcome = area.shell(&rules, "echo x >../outside/new; cat ../outside/file; echo x >../escaped").run();
+        outcome.assert_refused().assert_err_has(&format!("  from {settings}:")).assert_err_has(&area.text(&format!("work/{named}")));
+        before.assert_unchanged(area.root());
+    });
+}
+
+fn sub_written(area: &Area) -> Rules {
+    area.rules().allow_write(area.text("work/sub"))
+}
+
+/// `work/` is not writable here: the planting run had other settings.
+fn sub_alone_written(area: &Area) -> Rules {
+    Rules::new().allow_write(area.text("work/.cache/sub"))
+}
+
+fn sub_read(area: &Area) -> Rules {
+    area.rules().deny_read(area.text("outside")).allow_read(area.text("work/sub"))
+}
+
+#[test]
+fn a_planted_link_that_leads_elsewhere_opens_nothing_for_writing() {
+    planted_link_is_refused(sub_written, "sub", "../outside");
+}
+
+#[test]
+fn a_planted_link_to_an_ancestor_opens_nothing_for_writing() {
+    for target in ["..", "/", "."] {
+        planted_link_is_refused(sub_written, "sub", target);
+    }
+}
+
+#[test]
+fn a_link_to_an_ancestor_planted_under_other_settings_opens_nothing_for_writing() {
+    planted_link_is_refused(sub_alone_written, ".cache/sub", "../..");
+}
+
+#[test]
+fn a_planted_link_that_leads_elsewhere_opens_nothing_for_reading() {
+    planted_link_is_refused(sub_read, "sub", "../outside");
+}
+
+#[test]
+fn a_planted_link_to_an_ancestor_opens_nothing_for_reading() {
+    planted_link_is_refused(sub_read, "sub", "/");
+    planted_link_is_refused(sub_read, "sub", "..");
+}
+
+/// Not the entry itself, but a directory on the way to it.
+#[test]
+fn a_planted_link_on_the_way_to_an_entry_opens_nothing() {
+    planted_link_is_refused(|area| area.rules().allow_write(area.text("work/sub/file")), "sub", "../outside");
 }

@@ -16,6 +16,8 @@ mod doctor_explain_check;
 mod environment;
 /// Write roots, holes in them, and everything outside.
 mod filesystem;
+/// Hosts that lack a layer, or hide a part of `/proc`.
+mod layers;
 /// Links: planted by an earlier run, spelled with `..` or through procfs, hard.
 mod links;
 /// Read denials and what re-opens inside them.
@@ -38,6 +40,8 @@ mod root_and_user;
 mod seccomp;
 /// Settings files, good and bad.
 mod settings;
+/// What the command shares with its caller: files on descriptors, terminal, process group, devices.
+mod shared;
 /// Signals to srt and from the terminal.
 mod signals;
 /// Job control, window size, full-screen programs.

@@ -237,3 +237,21 @@ fn denied_files_of_credentials_cannot_be_re_opened() {
         area.probe(&rules, &["cat", &area.text("work/secret")]).run().assert_prints("EACCES");
     });
 }
+
+#[test]
+fn denied_files_of_credentials_stay_hidden_where_file_rules_are_off() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        furnish(&area);
+        area.file("outside/file", "kept");
+        let files = serde_json::json!({ "files": [{ "path": area.text("work/secret"), "mode": "deny" }] });
+        let rules = Rules::new().set("filesystem", "disabled", serde_json::json!(true)).set("", "credentials", files);
+        for operation in [["cat", "work/secret"], ["cat", "work/to-secret"], ["append", "work/secret"]] {
+            area.probe(&rules, &[operation[0], &area.text(operation[1])]).run().assert_prints_one_of(&["EACCES", "EROFS"]);
+        }
+        for operation in [["append", "outside/file"], ["create", "outside/new"], ["create", "home/new"], ["append", "work/vault/inner"]] {
+            area.probe(&rules, &[operation[0], &area.text(operation[1])]).run().assert_prints("ok");
+        }
+        assert_eq!((area.content("work/secret").as_str(), area.content("outside/file").as_str()), (SECRET, "keptx"));
+    });
+}

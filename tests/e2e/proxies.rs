@@ -108,3 +108,53 @@ fn a_proxy_of_the_callers_environment_is_not_handed_to_the_command() {
         assert!(!outcome.out().contains("proxy.invalid") && !outcome.out().contains("password"), "{outcome}");
     });
 }
+
+#[test]
+fn headers_named_in_the_settings_are_dropped_from_plain_answers() {
+    for_each_identity(|who| {
+        let (area, server) = (Area::new(who), Server::http());
+        let rules = Rules::new().allow_domain(server.name());
+        let header = "x-of-the-server";
+        let answer = |rules: &Rules| area.probe(rules, &["http-get", &server.name()]).run().assert_out_has(GREETING).out().to_lowercase();
+        assert!(answer(&rules).contains(header));
+        let stripping = rules.set("network", "stripResponseHeaders", json!(["X-Of-The-Server"]));
+        assert!(!answer(&stripping).contains(header) && answer(&stripping).contains("content-length"));
+    });
+}
+
+#[test]
+fn some_of_the_allowed_hosts_go_to_a_proxy_on_a_unix_socket() {
+    for_each_identity(|who| {
+        let (area, direct) = (Area::new(who), Server::http());
+        let socket = area.path("outside/proxy");
+        Server::http_on_unix_socket(&socket);
+        let proxy = json!({ "socketPath": socket, "domains": ["inspected.test"] });
+        let rules = Rules::new().allow_domain("inspected.test").allow_domain(direct.name()).set("network", "mitmProxy", proxy);
+        area.probe(&rules, &["http-get", "inspected.test:80"]).run().assert_out_has(GREETING).assert_out_has("GET http://inspected.test");
+        // It answers the CONNECT with 200, and then with its greeting for a tunnel.
+        area.probe(&rules, &["connect-get", "inspected.test:443"]).run().assert_out_has("CONNECT inspected.test:443");
+        area.probe(&rules, &["http-get", "denied.test:80"]).run().assert_out_has("403").assert_one_event("denied.test:80", "net.");
+        let outcome = area.probe(&rules, &["http-get", &direct.name()]).run();
+        assert!(outcome.assert_out_has(GREETING).out().contains("GET / "), "{outcome}");
+        assert_eq!(direct.accepted(), 1);
+        // The command itself does not reach the socket.
+        let path = socket.display().to_string();
+        area.probe(&rules, &["connect-unix", "stream", &path]).run().assert_prints_one_of(&["EPERM", "EACCES"]);
+    });
+}
+
+#[test]
+fn ignored_violations_are_denied_and_not_told() {
+    for_each_identity(|who| {
+        let (area, server) = (Area::new(who), Server::http());
+        let told = |ignored: serde_json::Value| {
+            let rules = Rules::new().set("", "ignoreViolations", ignored);
+            let outcome = area.probe(&rules, &["connect-get", &server.name()]).run();
+            outcome.assert_out_has("403");
+            !outcome.events().is_empty()
+        };
+        assert!(told(json!({})) && told(json!({ "*": ["other.test"] })) && told(json!({ "no-such-program": ["localhost"] })));
+        assert!(!told(json!({ "*": [server.name()] })) && !told(json!({ "connect-get": ["localhost"] })));
+        assert_eq!(server.accepted(), 0);
+    });
+}

@@ -309,3 +309,40 @@ fn gaps_with_unknown_names_are_refused() {
 fn lifting_a_protection_that_does_not_exist_is_refused() {
     for_each_identity(|who| refused(&Area::new(who), "{ \"unprotect\": [\"no-such-row\"] }", ":1:"));
 }
+
+/// As in `srt -s <(jq … settings.json) COMMAND`.
+#[test]
+fn settings_from_a_pipe_of_the_shell_are_read() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let probe = srt_tests::probe().display().to_string();
+        let settings = area.settings(&area.rules());
+        let from_pipe = format!("srt=$1; shift; exec \"$srt\" -s <(cat {settings}) \"$@\"");
+        let program = |words: &[&str]| area.bare_srt().args(words).through_shell(&from_pipe);
+        program(&[&probe, "create", &area.text("work/made")]).run().assert_prints("ok").assert_code(0);
+        program(&["run", "--", &probe, "create", &area.text("outside/made")]).run().assert_prints_one_of(&["EROFS", "EACCES"]);
+        program(&["check", "write", &area.text("outside/made")]).run().assert_code(1);
+        // The pipe is srt's own business.
+        program(&[&probe, "fds"]).run().assert_prints("0 1 2");
+        assert!(area.has("work/made") && !area.has("outside/made"));
+    });
+}
+
+/// Each would be a rule about a path that never exists, and protect nothing.
+#[test]
+fn path_entries_that_were_surely_meant_otherwise_are_refused() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        for entry in ["$HOME/x", "/a/$USER", "file:///x", "https://example.com/", " x", "x ", "\\tx"] {
+            for key in ["denyRead", "allowRead", "denyWrite", "allowWrite"] {
+                refused(&area, &table("", &format!("\"{key}\": [\"{entry}\"]")), ":3:");
+            }
+        }
+        area.bare_srt().args(&["--deny-read", "$HOME/x", "touch", "mark"]).run().assert_refused().assert_err_has("--deny-read");
+        assert!(!area.has("work/mark"));
+        // The names themselves can be meant.
+        let literal = area.file("work/$HOME", "secret").display().to_string();
+        let rules = area.rules().set("filesystem", "denyRead", serde_json::json!([{ "path": literal, "literal": true }]));
+        area.probe(&rules, &["read", &literal]).run().assert_prints("EACCES");
+    });
+}

@@ -135,3 +135,42 @@ fn a_temporary_directory_of_the_caller_that_does_not_exist_is_no_panic() {
         }
     });
 }
+
+#[test]
+fn one_that_the_command_closed_is_removed_too() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let rules = area.rules();
+        for mode in ["0", "500"] {
+            let script =
+                r#"cd "$TMPDIR" && echo x >f && mkdir -p a/b/c && echo x >a/b/c/f && chmod MODE a/b/c a/b a . && printf %s "$TMPDIR""#;
+            let program = area.shell(&rules, &script.replace("MODE", mode));
+            let before = area.snapshot();
+            let name = program.run().assert_code(0).out();
+            assert!(!name.is_empty() && !Path::new(&name).exists(), "{name} of mode {mode} was left behind");
+            before.assert_unchanged(area.root());
+        }
+    });
+}
+
+/// The name is known beforehand, so anybody can take it in a directory that all may write to.
+#[test]
+fn a_name_that_another_user_took_first_does_not_stop_a_run() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let taken = area.dir(&format!("tmp/srt-{}", who.uid));
+        // Where the tests cannot give it away, it is open to others, which is as bad.
+        let other = if who.is_root() { 65_534 } else { 0 };
+        if chown(&taken, Some(other), None).is_err() {
+            std::fs::set_permissions(&taken, std::fs::Permissions::from_mode(0o777)).expect("it is ours");
+        }
+        let program = area.shell(&area.rules(), r#"stat -c '%a %u' "$TMPDIR"; echo x >"$TMPDIR/f"; printf %s "$TMPDIR""#);
+        let before = area.snapshot();
+        let outcome = program.run();
+        outcome.assert_code(0).assert_out_has(&format!("700 {}\n", who.uid));
+        let name = outcome.out().lines().last().unwrap_or_default().to_owned();
+        assert!(!Path::new(&name).starts_with(&taken) && !Path::new(&name).exists(), "{name}");
+        before.assert_unchanged(area.root());
+    });
+}

@@ -34,13 +34,18 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "setxattr", arguments: &["NAME", "PATH"], run: setxattr },
     Operation { name: "mknod", arguments: &["fifo|char|block", "PATH"], run: mknod },
     Operation { name: "stat", arguments: &["PATH"], run: |a| ok(fs::metadata(&a[0])) },
-    Operation { name: "mode", arguments: &["PATH"], run: |a| Ok(format!("{:o}", fs::metadata(&a[0])?.permissions().mode() & 0o7777)) },
+    Operation { name: "mode", arguments: &["PATH"], run: |a| mode_of(Path::new(&a[0])) },
     Operation { name: "readlink", arguments: &["PATH"], run: |a| Ok(fs::read_link(&a[0])?.display().to_string()) },
     Operation { name: "readdir", arguments: &["PATH"], run: readdir },
     Operation { name: "open", arguments: &["PATH", "FLAGS"], run: open },
     Operation { name: "exec", arguments: &["PATH"], run: exec },
     Operation { name: "chdir", arguments: &["PATH"], run: |a| ok(std::env::set_current_dir(&a[0])) },
 ];
+
+/// In octal, with the bits above the nine.
+pub(crate) fn mode_of(path: &Path) -> Answer {
+    Ok(format!("{:o}", fs::metadata(path)?.permissions().mode() & 0o7777))
+}
 
 fn put(mut file: File) -> io::Result<()> {
     file.write_all(b"x")

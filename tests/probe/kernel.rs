@@ -72,6 +72,10 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "ptrace-child", arguments: &[], run: ptrace_child },
     Operation { name: "x32-getpid", arguments: &[], run: x32_getpid },
     Operation { name: "int80-getpid", arguments: &[], run: int80_getpid },
+    Operation { name: "setpriority", arguments: &["WHICH", "WHO", "NICE"], run: |a| numbers(libc::SYS_setpriority, a) },
+    Operation { name: "ioprio-set", arguments: &["WHICH", "WHO", "PRIORITY"], run: |a| numbers(libc::SYS_ioprio_set, a) },
+    Operation { name: "limits", arguments: &["PID"], run: limits },
+    Operation { name: "stop-traced", arguments: &[], run: stop_traced },
     Operation { name: "sethostname", arguments: &["NAME"], run: sethostname },
 ];
 
@@ -86,8 +90,8 @@ pub(crate) fn call(row: &Row) -> Answer {
 }
 
 /// One system call by number.
-fn raw(number: libc::c_long, a: [libc::c_long; 6]) -> io::Result<libc::c_long> {
-    // SAFETY: every argument used in this file is a plain number, a null pointer, or a pointer to a value that the caller of
+pub(crate) fn raw(number: libc::c_long, a: [libc::c_long; 6]) -> io::Result<libc::c_long> {
+    // SAFETY: every argument used by the callers is a plain number, a null pointer, or a pointer to a value that the caller of
     // `raw` keeps alive; no call made here writes through one of them.
     let value = unsafe { libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]) };
     if value == -1 { Err(io::Error::last_os_error()) } else { Ok(value) }
@@ -144,6 +148,24 @@ fn ptrace_child(_: &[String]) -> Answer {
     child.kill()?;
     child.wait()?;
     ok(attached)
+}
+
+/// A call whose three arguments are numbers.
+fn numbers(call: libc::c_long, arguments: &[String]) -> Answer {
+    ok(raw(call, [number(&arguments[0])?, number(&arguments[1])?, number(&arguments[2])?, NONE, NONE, NONE]))
+}
+
+/// Asks for the limits of a process, and for nothing to be changed or told.
+fn limits(arguments: &[String]) -> Answer {
+    ok(raw(libc::SYS_prlimit64, [number(&arguments[0])?, libc::RLIMIT_NOFILE.into(), NONE, NONE, NONE, NONE]))
+}
+
+/// Becomes traced by its parent, who knows nothing of it, and stops.
+fn stop_traced(_: &[String]) -> Answer {
+    raw(libc::SYS_ptrace, [libc::PTRACE_TRACEME.into(), NONE, NONE, NONE, NONE, NONE])?;
+    // SAFETY: a number.
+    unsafe { libc::raise(libc::SIGSTOP) };
+    Ok("ok".into())
 }
 
 fn sethostname(arguments: &[String]) -> Answer {

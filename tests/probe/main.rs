@@ -6,6 +6,7 @@
 mod answer;
 mod files;
 mod kernel;
+mod modes;
 mod process;
 mod proxy;
 mod sockets;
@@ -15,9 +16,17 @@ use answer::{Answer, Failure, Operation};
 
 /// Every operation, family by family.
 fn operations() -> impl Iterator<Item = &'static Operation> {
-    [files::OPERATIONS, sockets::OPERATIONS, proxy::OPERATIONS, kernel::OPERATIONS, state::OPERATIONS, process::OPERATIONS]
-        .into_iter()
-        .flatten()
+    [
+        files::OPERATIONS,
+        sockets::OPERATIONS,
+        proxy::OPERATIONS,
+        kernel::OPERATIONS,
+        modes::OPERATIONS,
+        state::OPERATIONS,
+        process::OPERATIONS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn main() {

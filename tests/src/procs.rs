@@ -42,6 +42,27 @@ pub fn assert_appears(marker: &str) {
     }
 }
 
+/// Waits until the process is stopped.
+///
+/// # Panics
+/// When it is not after half a minute.
+#[track_caller]
+pub fn assert_stopped(pid: u32) {
+    let start = Instant::now();
+    while stat_field(pid, 3).as_deref() != Some("T") {
+        assert!(start.elapsed() < Duration::from_secs(30), "process {pid} is not stopped");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A field of `/proc/PID/stat`, counted from 1 as in proc_pid_stat(5); 3 is the state, 19 the nice value.
+pub fn stat_field(pid: u32, field: usize) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold blanks and parentheses.
+    let (_, after_name) = text.rsplit_once(") ")?;
+    after_name.split_whitespace().nth(field.checked_sub(3)?).map(str::to_owned)
+}
+
 /// A text that no other process carries.
 pub fn marker(what: &str) -> String {
     use std::sync::atomic::{AtomicU32, Ordering};

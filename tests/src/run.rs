@@ -187,7 +187,8 @@ impl Running {
     pub fn wait_for(&mut self, text: &str) {
         let start = Instant::now();
         while !self.stdout_so_far().contains(text) {
-            let ended = self.child.try_wait().expect("a child can be waited for").is_some();
+            // What it wrote may still be in the pipe.
+            let ended = self.child.try_wait().expect("a child can be waited for").is_some() && self.stdout.1.is_finished();
             if (ended && !self.stdout_so_far().contains(text)) || start.elapsed() > self.limit {
                 let stderr = String::from_utf8_lossy(&self.stderr.0.lock().expect("no holder panics")).into_owned();
                 drop(self.child.kill());

@@ -1,7 +1,11 @@
 //! Small servers on the host, for the other end of a connection.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,12 +24,17 @@ pub struct Server {
 impl Server {
     /// Answers every request head with 200 and [`GREETING`].
     pub fn http() -> Self {
-        Self::start(|stream, _| {
-            let request = read_head(stream);
-            let body = format!("{GREETING}\n{request}");
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            drop(stream.write_all((head + &body).as_bytes()));
-        })
+        Self::start(|stream, _| answer(stream))
+    }
+
+    /// The same on a UNIX socket that everybody may connect to; until the process ends.
+    ///
+    /// # Panics
+    /// When the socket cannot be made.
+    pub fn http_on_unix_socket(path: &Path) {
+        let listener = UnixListener::bind(path).unwrap_or_else(|error| panic!("cannot bind {}: {error}", path.display()));
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("the owner may change a mode");
+        std::thread::spawn(move || listener.incoming().flatten().for_each(|mut stream| answer(&mut stream)));
     }
 
     /// Reads to the end, then answers with the number of bytes read.
@@ -74,7 +83,14 @@ impl Server {
     }
 }
 
-fn read_head(stream: &mut TcpStream) -> String {
+fn answer(stream: &mut (impl Read + Write)) {
+    let request = read_head(stream);
+    let body = format!("{GREETING}\n{request}");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Of-The-Server: shown\r\nConnection: close\r\n\r\n", body.len());
+    drop(stream.write_all((head + &body).as_bytes()));
+}
+
+fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0; 1];
     while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
