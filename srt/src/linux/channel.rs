@@ -27,7 +27,7 @@ pub enum Report {
     NotExecuted(i32),
     /// The set-up failed: errno, action, name of the gap that it is.
     Failed(i32, String, Option<String>),
-    /// The command was stopped by this signal.
+    /// The command was stopped, after this many requests to continue it had been obeyed.
     Stopped(i32),
     /// The command ended with this status; nothing else runs in the sandbox any more.
     Exited(i32),
@@ -42,7 +42,7 @@ impl Report {
             Report::Started => (b'S', 0, String::new()),
             Report::NotExecuted(errno) => (b'N', *errno, String::new()),
             Report::Failed(errno, action, gap) => (b'F', *errno, format!("{}\0{action}", gap.as_deref().unwrap_or(""))),
-            Report::Stopped(signal) => (b'T', *signal, String::new()),
+            Report::Stopped(continued) => (b'T', *continued, String::new()),
             Report::Exited(status) => (b'E', *status, String::new()),
             Report::Killed(signal) => (b'K', *signal, String::new()),
         };

@@ -6,7 +6,7 @@
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom};
+use rustix::fs::{CWD, FileType, MemfdFlags, Mode, OFlags, ResolveFlags, SeekFrom};
 use rustix::io::{Errno, FdFlags};
 
 use super::failure::{Failure, Step as _};
@@ -77,8 +77,10 @@ pub(super) struct Inherited {
 enum Kind {
     /// A regular file with a name, open for reading only.
     File(PathBuf),
-    /// The caller's terminal, which is `/dev/console` inside.
-    Terminal(OFlags),
+    /// Such a file in `/proc` or `/dev`, which are made new for the sandbox: it gets a copy.
+    Copy,
+    /// A device that may be one of the sandbox's: the caller's terminal, which is `/dev/console` inside, or `/dev/null` and its like.
+    Device(OFlags),
 }
 
 /// Those of the command's descriptors that must be opened again.
@@ -94,13 +96,9 @@ fn inspect(descriptor: RawFd) -> Option<Inherited> {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile if access == OFlags::RDONLY && stat.st_nlink > 0 => {
             let path = std::fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
-            // Those trees are made new: the file is not in them, and no rule is about it.
-            if path.starts_with("/proc") || path.starts_with("/dev") {
-                return None;
-            }
-            Kind::File(path)
+            if path.starts_with("/proc") || path.starts_with("/dev") { Kind::Copy } else { Kind::File(path) }
         }
-        FileType::CharacterDevice if rustix::termios::isatty(borrowed) => Kind::Terminal(access),
+        FileType::CharacterDevice => Kind::Device(access),
         _ => return None,
     };
     Some(Inherited { descriptor, kind, device: stat.st_dev, inode: stat.st_ino })
@@ -112,7 +110,10 @@ pub(super) fn reopen(descriptors: &[Inherited]) -> Result<(), Failure> {
         Kind::File(path) => inherited
             .file(path)
             .map_err(|errno| Failure::new(format!("pass descriptor {} ({})", inherited.descriptor, path.display()), errno).gap("reader")),
-        Kind::Terminal(access) => inherited.terminal(*access).step("pass the terminal"),
+        Kind::Copy => {
+            inherited.copy().map_err(|errno| Failure::new(format!("copy descriptor {}", inherited.descriptor), errno).gap("reader"))
+        }
+        Kind::Device(access) => inherited.device(*access).step("pass a device"),
     })
 }
 
@@ -130,18 +131,57 @@ impl Inherited {
         replace(&fresh, self.descriptor)
     }
 
-    /// A terminal that is not the one at `/dev/console`, or that the caller could not open itself (after su), is passed as it came.
-    fn terminal(&self, access: OFlags) -> Result<(), Errno> {
-        match rustix::fs::openat(CWD, "/dev/console", access | OFlags::NOFOLLOW | OFlags::NOCTTY, Mode::empty()) {
-            Ok(fresh) if self.is_same(&fresh)? => replace(&fresh, self.descriptor),
-            Ok(_) | Err(_) => Ok(()),
+    /// A device that the sandbox has not got, or that the caller could not open itself (a terminal after su), is passed as it came.
+    fn device(&self, access: OFlags) -> Result<(), Errno> {
+        for name in ["console"].iter().chain(super::mounts::DEVICES) {
+            let path = Path::new("/dev").join(name);
+            let Ok(found) = rustix::fs::openat(CWD, &path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) else {
+                continue;
+            };
+            if self.is_same(&found)? {
+                return match rustix::fs::openat(CWD, &path, access | OFlags::NOFOLLOW | OFlags::NOCTTY, Mode::empty()) {
+                    Ok(fresh) => replace(&fresh, self.descriptor),
+                    Err(_) => Ok(()),
+                };
+            }
         }
+        Ok(())
+    }
+
+    /// What the kernel makes up when it is read is small; a file in shared memory may be large, and can come through a pipe.
+    fn copy(&self) -> Result<(), Errno> {
+        const MOST: u64 = 16 << 20;
+        // SAFETY: the number was open when it was inspected, and init has closed nothing since.
+        let old = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
+        let copy = rustix::fs::memfd_create("stdin", MemfdFlags::empty())?;
+        let mut buffer = vec![0; 64 << 10];
+        let mut length = 0;
+        loop {
+            let read = rustix::io::pread(old, &mut buffer, length)?;
+            if read == 0 {
+                break;
+            }
+            length += read as u64;
+            if length > MOST {
+                return Err(Errno::FBIG);
+            }
+            write_all(&copy, &buffer[..read])?;
+        }
+        rustix::fs::seek(&copy, SeekFrom::Start(rustix::fs::tell(old)?))?;
+        replace(&copy, self.descriptor)
     }
 
     fn is_same(&self, other: &OwnedFd) -> Result<bool, Errno> {
         let stat = rustix::fs::fstat(other)?;
         Ok((stat.st_dev, stat.st_ino) == (self.device, self.inode))
     }
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        bytes = &bytes[rustix::io::write(file, bytes)?..];
+    }
+    Ok(())
 }
 
 /// Closes everything above 2 but `keep`.

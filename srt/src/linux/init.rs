@@ -125,9 +125,10 @@ fn start(exec: &Exec, channel: &Channel, children: SignalFd, original_mask: &Sig
 
 /// Reaps every orphan, passes signals on, and returns when the command has ended and nothing else runs.
 fn serve(command: Pid, signals: &SignalFd, channel: &Channel) -> Result<Report, Errno> {
+    let mut continued = 0;
     loop {
         // First look, then wait: the command may have ended before the descriptor was there.
-        if let Some(end) = reap(command, channel)? {
+        if let Some(end) = reap(command, continued, channel)? {
             end_all();
             return Ok(end);
         }
@@ -139,27 +140,28 @@ fn serve(command: Pid, signals: &SignalFd, channel: &Channel) -> Result<Report, 
         if ready[0].revents().is_empty() {
             while let Ok(Some(_)) = signals.read_signal() {}
         } else {
-            pass_on(command, channel);
+            continued += i32::from(pass_on(command, channel) == Some(libc::SIGCONT));
         }
     }
 }
 
-/// A signal that the supervisor was sent. Its end of the channel being closed means that it is dead, and then so is the sandbox.
-fn pass_on(command: Pid, channel: &Channel) {
+/// A signal that the supervisor was sent; its number. Its end of the channel being closed means that it is dead, and then so is the sandbox.
+fn pass_on(command: Pid, channel: &Channel) -> Option<i32> {
     match channel.requested_signal() {
         Ok(Some(number)) => {
             // The command may have ended in this moment.
             if let Some(signal) = rustix::process::Signal::from_named_raw(number) {
                 let _ = rustix::process::kill_process(command, signal);
             }
+            Some(number)
         }
         Ok(None) => exit_now(0),
-        Err(_) => {}
+        Err(_) => None,
     }
 }
 
 /// Collects every child that changed; the command's end is returned.
-fn reap(command: Pid, channel: &Channel) -> Result<Option<Report>, Errno> {
+fn reap(command: Pid, continued: i32, channel: &Channel) -> Result<Option<Report>, Errno> {
     loop {
         let (pid, status) = match rustix::process::wait(WaitOptions::NOHANG | WaitOptions::UNTRACED) {
             Ok(Some(changed)) => changed,
@@ -179,9 +181,9 @@ fn reap(command: Pid, channel: &Channel) -> Result<Option<Report>, Errno> {
         if let Some(signal) = status.terminating_signal() {
             return Ok(Some(Report::Killed(signal)));
         }
-        if let Some(signal) = status.stopping_signal() {
+        if status.stopped() {
             // The shell that waits for srt must see the stop, or the terminal would hang.
-            channel.report(&Report::Stopped(signal), None)?;
+            channel.report(&Report::Stopped(continued), None)?;
         }
     }
 }

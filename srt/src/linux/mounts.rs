@@ -22,7 +22,7 @@ use crate::plan::{Node, NodeKind};
 use crate::policy::AbsPath;
 
 /// Device nodes that the sandbox gets from the host.
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+pub(super) const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 /// Links that programs expect in `/dev` (standards: none; every distribution has them).
 const DEVICE_LINKS: &[(&str, &str)] = &[
     ("fd", "/proc/self/fd"),
@@ -183,7 +183,9 @@ impl Builder {
             Ok(_) => {}
             Err(_) if host_proc_allowed => {
                 let source = open_below(self.host.as_fd(), Path::new("proc")).step("open /proc")?;
-                self.api.bind(source.as_fd(), target.as_fd(), Restrictions::DATA).step("bind /proc")?;
+                // It shows processes outside: read-only, with all that is mounted in it.
+                let restrictions = Restrictions { read_only: true, ..Restrictions::DATA };
+                self.api.bind(source.as_fd(), target.as_fd(), restrictions).step("bind /proc")?;
             }
             Err(error) => return Err(Failure::new("mount a new /proc", error).gap("new-proc")),
         }

@@ -74,6 +74,7 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
     let signals = Signals::watch()?;
     let mut context = Some((network, sink));
     let mut started = false;
+    let mut continues = 0;
     loop {
         tokio::select! {
             ready = channel.readable() => {
@@ -87,7 +88,7 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
                     }
                     Ok(Some((report, _))) => {
                         started |= report == Report::Started;
-                        if let Some(end) = take(report, running) {
+                        if let Some(end) = take(report, continues, running) {
                             return Ok(end);
                         }
                     }
@@ -96,7 +97,7 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
                     Err(errno) => return Err(fault("listen to init", errno)),
                 }
             }
-            signal = signals.next() => signal?.pass_on(&running.channel),
+            signal = signals.next() => continues += i32::from(signal?.pass_on(&running.channel)),
         }
     }
 }
@@ -108,11 +109,14 @@ fn init_is_gone(started: bool) -> End {
 }
 
 /// One report; the end where it is the last.
-fn take(report: Report, running: &Running) -> Option<End> {
+fn take(report: Report, continues: i32, running: &Running) -> Option<End> {
     match report {
         Report::Started | Report::Listener => None,
-        Report::Stopped(_) => {
-            signals::stop_self();
+        Report::Stopped(obeyed) => {
+            // A request to continue that init had not yet seen will end the stop.
+            if obeyed == continues {
+                signals::stop_self();
+            }
             None
         }
         Report::Exited(status) => Some(Outcome::Exited((status & 0xff) as u8).into()),

@@ -46,14 +46,13 @@ impl Signals {
 }
 
 impl Received {
-    /// Gives it to the command, unless the command has it already.
-    pub(super) fn pass_on(&self, channel: &Channel) {
-        // Asking for a stop by these three makes sense from the terminal only, whose own have reached the command.
+    /// Gives it to the command, unless the command has it already. True where the command was asked to continue.
+    pub(super) fn pass_on(&self, channel: &Channel) -> bool {
+        // Asking for a stop by these two makes sense from the terminal only, whose own have reached the command.
         let terminal_stop = [libc::SIGTTIN, libc::SIGTTOU].contains(&self.number);
-        if !self.from_kernel && !terminal_stop {
-            // Where init is gone, its end is the next thing we read.
-            let _ = channel.forward(self.number);
-        }
+        // Where init is gone, its end is the next thing we read.
+        let passed = !self.from_kernel && !terminal_stop && channel.forward(self.number).is_ok();
+        passed && self.number == libc::SIGCONT
     }
 }
 
@@ -73,7 +72,17 @@ fn is_ignored(signal: Signal) -> bool {
     }
 }
 
-/// The command was stopped: so are we, for the shell that waits for us.
+/// The command was stopped: so are we, for the shell that waits for us. Not where we have been asked to continue meanwhile: stopping would throw that away.
 pub(super) fn stop_self() {
-    let _ = nix::sys::signal::raise(Signal::SIGSTOP);
+    if !continue_is_pending() {
+        let _ = nix::sys::signal::raise(Signal::SIGSTOP);
+    }
+}
+
+/// Signals that are blocked and wait (proc_pid_status(5)).
+fn continue_is_pending() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+        let masks = status.lines().filter_map(|line| line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:")));
+        masks.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & (1 << (libc::SIGCONT - 1)) != 0)
+    })
 }
