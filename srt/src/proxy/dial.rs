@@ -4,7 +4,7 @@
 //! connection no second lookup happens, so a name cannot change its mind.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 
 use tokio::task::spawn_blocking;
@@ -49,20 +49,23 @@ impl std::fmt::Display for DialError {
 
 /// Resolves, judges and connects. The policy has already allowed `target`.
 pub(super) async fn dial_checked(context: &ProxyContext, target: &Target) -> Result<Stream, DialError> {
-    let addresses = match &target.host {
-        Host::Ip(ip) => vec![*ip],
-        Host::Name(name) => lookup(context, name, target.port).await?,
-    };
+    let addresses = resolve(context, target).await?;
     connect(judged(context, target, &addresses)?, target.port).await
 }
 
 /// The same without judging addresses: for a proxy that the user named in the settings.
 pub(super) async fn dial_trusted(context: &ProxyContext, target: &Target) -> Result<Stream, DialError> {
-    let addresses = match &target.host {
-        Host::Ip(ip) => vec![*ip],
-        Host::Name(name) => lookup(context, name, target.port).await?,
-    };
-    connect(addresses, target.port).await
+    connect(resolve(context, target).await?, target.port).await
+}
+
+/// `localhost` is not looked up (RFC 6761 section 6.3): it takes no thread, and no answer can lead it elsewhere. Names below it are, since
+/// the host may have given them loopback addresses of their own.
+async fn resolve(context: &ProxyContext, target: &Target) -> Result<Vec<IpAddr>, DialError> {
+    match &target.host {
+        Host::Ip(ip) => Ok(vec![*ip]),
+        Host::Name(name) if name.as_str() == "localhost" => Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]),
+        Host::Name(name) => lookup(context, name, target.port).await,
+    }
 }
 
 async fn connect(addresses: Vec<IpAddr>, port: u16) -> Result<Stream, DialError> {
@@ -136,5 +139,22 @@ mod tests {
     fn an_allowed_literal_is_an_exemption_on_its_port_only() {
         assert!(dialled("a.example.com:9", &["127.0.0.1"]).is_ok());
         assert!(dialled("a.example.com:10", &["127.0.0.1"]).is_err());
+    }
+    #[test]
+    fn localhost_is_the_one_name_that_is_not_looked_up() {
+        let context = ProxyContext::new(net_policy(&["localhost"], &[]), EventSink::default());
+        context.lookups.close();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let resolved = |target: &str| runtime.block_on(resolve(&context, &Target::parse(target).unwrap())).ok();
+        assert_eq!(resolved("LOCALHOST.:80"), Some(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]));
+        assert_eq!(resolved("a.localhost:80"), None);
+    }
+
+    #[test]
+    fn addresses_of_localhost_are_judged_like_any_other() {
+        let context = ProxyContext::new(net_policy(&["localhost"], &["127.0.0.1"]), EventSink::default());
+        let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        let passed = judged(&context, &Target::parse("localhost:80").unwrap(), &loopback).unwrap();
+        assert_eq!(passed, [IpAddr::from(Ipv6Addr::LOCALHOST)]);
     }
 }

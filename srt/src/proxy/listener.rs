@@ -26,6 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// An error means that the listener cannot be used at all. Raises this process's soft limit of open descriptors.
 pub async fn serve(listener: std::net::TcpListener, context: Rc<ProxyContext>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
+    unpaced(&listener);
     let listener = TcpListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(limits::connections()));
     loop {
@@ -43,6 +44,17 @@ pub async fn serve(listener: std::net::TcpListener, context: Rc<ProxyContext>) -
         }
     }
 }
+
+/// Connections accepted here never leave the machine, so nothing on their way can be congested. They inherit from the listener, and
+/// Reno is in every kernel and open to every user; what the host may have chosen for its network, BBR above all, paces each
+/// segment by a timer. See tcp(7). Where it cannot be set, bulk is slower and all else the same.
+#[cfg(target_os = "linux")]
+fn unpaced(listener: &std::net::TcpListener) {
+    let _slower = rustix::net::sockopt::set_tcp_congestion(listener, "reno");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unpaced(_listener: &std::net::TcpListener) {}
 
 /// One client. It may send anything, slowly or never; all it can gain is an error or the end of its connection.
 async fn connection(context: Rc<ProxyContext>, stream: TcpStream) {
@@ -74,5 +86,19 @@ async fn to_own_proxy(context: &ProxyContext, client: Stream, port: &Located<u16
     };
     if let Ok(upstream) = Stream::tcp(upstream) {
         tunnel::run_opaque(context, Peer::from(client), Peer::from(upstream)).await;
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_connections_are_not_paced() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        unpaced(&listener);
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _from) = listener.accept().unwrap();
+        assert_eq!(rustix::net::sockopt::tcp_congestion(&accepted).unwrap(), "reno");
     }
 }

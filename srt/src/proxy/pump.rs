@@ -104,6 +104,9 @@ fn read_and_write(from: &Stream, to: &Stream) -> io::Result<(usize, Vec<u8>)> {
     CHUNK.with_borrow_mut(|chunk| {
         chunk.resize(limits::CHUNK, 0);
         let read = from.try_read(chunk)?;
+        if read == 0 {
+            return Ok((0, Vec::new()));
+        }
         let written = match to.try_write(&chunk[..read]) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
             done => done?,
