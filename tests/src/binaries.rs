@@ -40,7 +40,7 @@ fn built_beside(name: &str) -> PathBuf {
     let path = profile_dir().join(name);
     if !path.exists() {
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--quiet", "--bin", name]);
+        build.args(["build", "--quiet", "--workspace", "--bin", name]);
         if path.parent().is_some_and(|dir| dir.ends_with("release")) {
             build.arg("--release");
         }
