@@ -83,10 +83,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // The command may have closed it to its owner. Nothing can be done about a failure here; the next start sweeps.
-        let _ = rustix::fs::fchmod(&self.own, Mode::RWXU);
-        if empty(self.own.as_fd()).is_ok() {
-            let _ = rustix::fs::unlinkat(&self.runs, self.name.as_os_str(), AtFlags::REMOVEDIR);
+        let remove = || rustix::fs::unlinkat(&self.runs, self.name.as_os_str(), AtFlags::REMOVEDIR);
+        // Mostly nothing is in it.
+        if remove().is_err() {
+            // The command may have closed it to its owner. Nothing can be done about a failure here; the next start sweeps.
+            let _ = rustix::fs::fchmod(&self.own, Mode::RWXU);
+            let _ = empty(self.own.as_fd());
+            let _ = remove();
         }
         let _ = rustix::fs::rmdir(self.runs_path.as_path());
     }
