@@ -47,7 +47,7 @@ pub(super) const KEYS: &[Key] = &[
         "safeDirectories",
         Texts,
         served(|field, settings| settings.git_safe_directories = field.texts()),
-        r#"["/work/repository"]"#,
+        r#"["/src/repository"]"#,
         "Repositories of other users that git may work in; told through `GIT_CONFIG_COUNT`.",
     ),
     key(
