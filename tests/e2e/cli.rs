@@ -241,6 +241,17 @@ fn arguments_may_be_any_bytes_and_long() {
     });
 }
 
+/// The log is opened by srt itself, under the lowest free number: naming that number must not hand it over.
+#[test]
+fn a_closed_descriptor_cannot_be_passed_even_where_srt_opens_a_file_of_its_own() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let (settings, log) = (area.settings(&area.rules()), area.text("outside/log"));
+        let words = ["run", "--settings", &settings, "--violations-file", &log, "--pass-fd", "3", "--", "touch", "mark"];
+        area.bare_srt().args(&words).through_shell("exec \"$@\" 3>&-").run().assert_refused().assert_err_has("descriptor 3");
+    });
+}
+
 /// The command of an earlier run could have put a link there, for this run to follow.
 #[test]
 fn a_violations_file_where_the_command_may_write_is_refused() {

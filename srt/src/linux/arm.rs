@@ -23,9 +23,8 @@ pub struct Armed {
 /// Arms a script.
 ///
 /// # Errors
-/// A descriptor that must not be passed; a private directory that cannot be made; a write root that has vanished.
+/// A private directory that cannot be made; a write root that has vanished.
 pub fn arm(script: Script) -> Result<Armed, Fault> {
-    fds::check(&script.exec.pass_fds)?;
     let scratch = Scratch::create(&script.private_tmp, script.identity.uid).map_err(|errno| {
         Fault::new(format!("make the private directory {}", script.private_tmp), crate::fault::errno_text(&errno.into()))
     })?;
@@ -36,10 +35,12 @@ pub fn arm(script: Script) -> Result<Armed, Fault> {
     Ok(Armed { script, scratch, made, inherited, ruleset, filter })
 }
 
-/// Closes every descriptor above 2 that the caller did not name. What remains open afterwards is ours, and closes at execve(2).
+/// Checks the descriptors that the caller named, and closes every other above 2. Before anything of ours is opened: what is open afterwards besides is ours, and
+/// closes at execve(2).
 ///
 /// # Errors
-/// As close_range(2).
+/// A descriptor that must not be passed, or is not open.
 pub fn close_inherited(keep: &[std::os::fd::RawFd]) -> Result<(), Fault> {
+    fds::check(keep)?;
     fds::close_all_but(keep).map_err(|errno| Fault::new("close inherited descriptors", crate::fault::errno_text(&errno.into())))
 }

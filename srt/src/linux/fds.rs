@@ -77,7 +77,7 @@ pub(super) struct Inherited {
 enum Kind {
     /// A regular file with a name, open for reading only.
     File(PathBuf),
-    /// Such a file in `/proc` or `/dev`, which are made new for the sandbox: it gets a copy.
+    /// Such a file without a name, or in `/proc` or `/dev`, which are made new for the sandbox: it gets a copy.
     Copy,
     /// A device that may be one of the sandbox's: the caller's terminal, which is `/dev/console` inside, or `/dev/null` and its like.
     Device(OFlags),
@@ -94,7 +94,9 @@ fn inspect(descriptor: RawFd) -> Option<Inherited> {
     let stat = rustix::fs::fstat(borrowed).ok()?;
     let access = rustix::fs::fcntl_getfl(borrowed).ok()? & OFlags::ACCMODE;
     let kind = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile if access == OFlags::RDONLY && stat.st_nlink > 0 => {
+        // A file without a name: a here-document, or memory that somebody else may still be writing to.
+        FileType::RegularFile if access == OFlags::RDONLY && stat.st_nlink == 0 => Kind::Copy,
+        FileType::RegularFile if access == OFlags::RDONLY => {
             let path = std::fs::read_link(format!("/proc/self/fd/{descriptor}")).ok()?;
             if path.starts_with("/proc") || path.starts_with("/dev") { Kind::Copy } else { Kind::File(path) }
         }
@@ -133,7 +135,7 @@ impl Inherited {
 
     /// A device that the sandbox has not got, or that the caller could not open itself (a terminal after su), is passed as it came.
     fn device(&self, access: OFlags) -> Result<(), Errno> {
-        for name in ["console"].iter().chain(super::mounts::DEVICES) {
+        for name in super::mounts::TERMINALS.iter().chain(super::mounts::DEVICES) {
             let path = Path::new("/dev").join(name);
             let Ok(found) = rustix::fs::openat(CWD, &path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) else {
                 continue;
@@ -150,7 +152,7 @@ impl Inherited {
 
     /// What the kernel makes up when it is read is small; a file in shared memory may be large, and can come through a pipe.
     fn copy(&self) -> Result<(), Errno> {
-        const MOST: u64 = 16 << 20;
+        const MOST: u64 = 64 << 20;
         // SAFETY: the number was open when it was inspected, and init has closed nothing since.
         let old = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
         let copy = rustix::fs::memfd_create("stdin", MemfdFlags::empty())?;

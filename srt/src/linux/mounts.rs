@@ -7,7 +7,7 @@
 //!
 //! See mount_namespaces(7), pivot_root(2), openat2(2).
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
@@ -32,10 +32,25 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("ptmx", "pts/ptmx"),
 ];
 /// Knobs of the whole kernel. Root owns them, and needs no capability to turn them.
-const KERNEL_KNOBS: &[&str] = &["sys", "sysrq-trigger", "irq", "bus", "fs"];
+const KERNEL_KNOBS: &[&str] = &["sys", "sysrq-trigger", "irq", "bus", "fs", "dynamic_debug", "mtrr"];
 /// What the kernel's memory looks like, and other people's keys.
-const KERNEL_SECRETS: &[&str] =
-    &["kcore", "kmsg", "kallsyms", "keys", "key-users", "kpagecount", "kpageflags", "timer_list", "sched_debug", "acpi", "scsi"];
+const KERNEL_SECRETS: &[&str] = &[
+    "kcore",
+    "kmsg",
+    "kallsyms",
+    "keys",
+    "key-users",
+    "kpagecount",
+    "kpageflags",
+    "kpagecgroup",
+    "slabinfo",
+    "vmallocinfo",
+    "pagetypeinfo",
+    "timer_list",
+    "sched_debug",
+    "acpi",
+    "scsi",
+];
 /// Kernel file systems with switches and secrets for root.
 const SYSTEM_SECRETS: &[&str] = &["kernel/debug", "kernel/tracing", "firmware"];
 
@@ -79,7 +94,7 @@ impl Builder {
             devices.push((*name, open_below(host.as_fd(), &Path::new("dev").join(name)).step_named("open device", name)?));
         }
         if mounts.terminal {
-            devices.extend(terminal(host.as_fd()).map(|device| ("console", device)));
+            devices.extend(terminals(host.as_fd()));
         }
         // mount(2) works by name, and names below a mount on top of `/` would be ambiguous: the old calls build on another directory.
         let place = if api == MountApi::New { "/" } else { "/sys" };
@@ -244,13 +259,33 @@ fn make_dev(own: BorrowedFd<'_>, devices: &[(&'static str, OwnedFd)]) -> Result<
     rustix::fs::chmodat(own, "dev", Mode::from_raw_mode(0o755), AtFlags::empty())
 }
 
-/// The caller's terminal belongs to the host's `devpts`, which will be out of sight; `ttyname` finds it again as `/dev/console`.
-fn terminal(host: BorrowedFd<'_>) -> Option<OwnedFd> {
-    (0..=2).find_map(|descriptor| {
-        let name = rustix::fs::readlink(format!("/proc/self/fd/{descriptor}"), Vec::new()).ok()?;
-        let name = name.into_string().ok().filter(|name| name.starts_with("/dev/pts/") || name.starts_with("/dev/tty"))?;
-        open_below(host, Path::new(&name)).ok()
-    })
+/// Names of the caller's terminals inside: standard input, output and error may be three.
+pub(super) const TERMINALS: [&str; 3] = ["console", "console1", "console2"];
+
+/// The caller's terminals belong to the host's `devpts`, which will be out of sight; `ttyname` finds them again under these names.
+fn terminals(host: BorrowedFd<'_>) -> Vec<(&'static str, OwnedFd)> {
+    let mut seen = Vec::new();
+    let mut found = Vec::new();
+    for descriptor in 0..=2 {
+        if let Some((identity, device)) = terminal(host, descriptor).filter(|(identity, _)| !seen.contains(identity)) {
+            found.push((TERMINALS[seen.len()], device));
+            seen.push(identity);
+        }
+    }
+    found
+}
+
+/// What the descriptor's name leads to, where it is the same device: in another mount namespace the name may be somebody else's terminal.
+fn terminal(host: BorrowedFd<'_>, descriptor: RawFd) -> Option<((u64, u64), OwnedFd)> {
+    // SAFETY: the number is only used for calls that fail cleanly where it is not open.
+    let own = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(descriptor) }).ok()?;
+    let name = rustix::fs::readlink(format!("/proc/self/fd/{descriptor}"), Vec::new()).ok()?;
+    let name = name.into_string().ok().filter(|name| name.starts_with("/dev/pts/") || name.starts_with("/dev/tty"))?;
+    let device = open_below(host, Path::new(&name)).ok()?;
+    let found = rustix::fs::fstat(&device).ok()?;
+    let same = (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino);
+    let terminal = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
+    (same && terminal).then_some(((own.st_dev, own.st_ino), device))
 }
 
 /// A tmpfs with one unreadable file and one unreadable directory, mounted over the old `/dev`: nothing is needed from there by name any more, and it

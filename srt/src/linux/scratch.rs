@@ -7,7 +7,7 @@
 //! must.
 
 use std::ffi::{CStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags};
@@ -59,7 +59,7 @@ impl Scratch {
         if stat.st_uid != uid || stat.st_mode & 0o077 != 0 {
             return Err(Errno::PERM);
         }
-        rustix::fs::flock(&runs, FlockOperation::LockExclusive)?;
+        lock(runs.as_fd())?;
         if !fresh {
             sweep(runs.as_fd())?;
         }
@@ -93,6 +93,18 @@ impl Drop for Scratch {
         }
         let _ = rustix::fs::rmdir(self.runs_path.as_path());
     }
+}
+
+/// Held for microseconds by each start. Not waited for without end: whoever can open the directory can hold its lock.
+fn lock(runs: BorrowedFd<'_>) -> Result<(), Errno> {
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+    for _ in 0..1000 {
+        match rustix::fs::flock(runs, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::AGAIN) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    Err(Errno::BUSY)
 }
 
 /// Removes the directories of runs that are dead.
@@ -159,9 +171,10 @@ fn move_up(from: &OwnedFd, child: &CStr, top: BorrowedFd<'_>, moved: &mut u64) -
     }
 }
 
-/// The process of the sandbox is gone, so nothing can put a link in the place of a directory between listing and changing it.
+/// Opens a directory to its owner. By descriptor: another run may be able to put a link in the place of the name, and the mode of what it leads to would be changed.
 fn make_accessible(at: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-    rustix::fs::chmodat(at, name, Mode::RWXU, AtFlags::empty())
+    let directory = rustix::fs::openat(at, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::fs::chmod(format!("/proc/self/fd/{}", directory.as_raw_fd()), Mode::RWXU)
 }
 
 fn entries(directory: BorrowedFd<'_>) -> Result<Vec<(std::ffi::CString, FileType)>, Errno> {
@@ -243,6 +256,19 @@ mod tests {
         assert!(runs.as_path().join("next").exists());
         drop(next);
         assert!(!runs.as_path().exists());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_directory_changes_no_mode() {
+        let runs = runs("swapped");
+        let scratch = Scratch::create(&runs.join("a"), uid()).unwrap();
+        let victim = runs.as_path().with_extension("victim");
+        fs::create_dir(&victim).unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o755)).unwrap();
+        rustix::fs::symlinkat(&victim, &scratch.own, "link").unwrap();
+        assert_eq!(make_accessible(scratch.own.as_fd(), c"link"), Err(Errno::NOTDIR));
+        assert_eq!(fs::metadata(&victim).unwrap().permissions().mode() & 0o777, 0o755);
+        fs::remove_dir(&victim).unwrap();
     }
 
     #[test]

@@ -127,8 +127,10 @@ impl Rules<'_> {
         let runs = own.parent().unwrap_or_else(AbsPath::root);
         let device = AbsPath::root().join("dev");
         let process = AbsPath::root().join("proc");
+        let usual_runs = AbsPath::root().join("tmp").join(format!("srt-{}", self.facts.uid));
         for (id, effect, path, why) in [
             ("fs.runs", FsEffect::DenyRead, runs, "rule: directories of other runs"),
+            ("fs.other-runs", FsEffect::DenyRead, usual_runs, "rule: directories of other runs"),
             ("fs.tmp", FsEffect::AllowRead, own.clone(), "rule: private TMPDIR"),
             ("fs.tmp", FsEffect::AllowWrite, own, "rule: private TMPDIR"),
             ("fs.dev", FsEffect::AllowWrite, device, "rule: private /dev"),
