@@ -25,6 +25,11 @@ impl Fault {
         Fault { action: action.into(), cause: cause.to_string(), origin: None, hint: None }
     }
 
+    /// A fault whose cause is an error of the operating system.
+    pub(crate) fn os(action: impl Into<String>, error: impl Into<std::io::Error>) -> Self {
+        Fault::new(action, errno_text(&error.into()))
+    }
+
     /// Names the line that asked for it.
     #[must_use]
     pub fn from_origin(mut self, origin: &Origin) -> Self {

@@ -32,7 +32,7 @@ fn file(decided: &Decided, target: &OsStr, access: Access) -> Result<(bool, Stri
         _ => Path::new(target).to_owned(),
     };
     let asked = AbsPath::resolve(&facts.cwd, &expanded);
-    let real = HostLookup.real_path(&asked).map_err(|error| Fault::new(format!("check {asked}"), crate::fault::errno_text(&error)))?.path;
+    let real = HostLookup.real_path(&asked).map_err(|error| Fault::os(format!("check {asked}"), error))?.path;
     let verdict = decided.policy.files.decide(&real, access);
     let note = if !verdict.allowed && !plan::holds(&decided.policy, &real, access) {
         "\n  note: not enforced: the rule is about a name, and what does not exist when the run starts is not yet kept from being made"

@@ -62,8 +62,7 @@ impl Facts {
 
 fn working_directory(directory: Option<&std::path::Path>) -> Result<AbsPath, Fault> {
     let wanted = directory.map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let real =
-        wanted.canonicalize().map_err(|error| Fault::new(format!("enter {}", wanted.display()), crate::fault::errno_text(&error)))?;
+    let real = wanted.canonicalize().map_err(|error| Fault::os(format!("enter {}", wanted.display()), error))?;
     if !real.is_dir() {
         return Err(Fault::new(format!("enter {}", wanted.display()), "it is not a directory"));
     }
@@ -82,13 +81,10 @@ fn home(env: &BTreeMap<OsString, OsString>) -> Option<AbsPath> {
 fn private_tmp(env: &BTreeMap<OsString, OsString>, uid: u32) -> Result<AbsPath, Fault> {
     let mut random = [0u8; 8];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Fault::new("name the private directory", crate::fault::errno_text(&error.into())))?;
+        .map_err(|error| Fault::os("name the private directory", error))?;
     let base = env.get(OsStr::new("TMPDIR")).and_then(AbsPath::new).filter(|path| path.as_path().is_dir());
     let base = base.unwrap_or_else(|| AbsPath::root().join("tmp"));
-    let real = base
-        .as_path()
-        .canonicalize()
-        .map_err(|error| Fault::new(format!("use {base} for temporary files"), crate::fault::errno_text(&error)))?;
+    let real = base.as_path().canonicalize().map_err(|error| Fault::os(format!("use {base} for temporary files"), error))?;
     let real = AbsPath::new(&real).ok_or_else(|| Fault::new(format!("use {base} for temporary files"), "it has no absolute path"))?;
     let random = format!("{:016x}", u64::from_ne_bytes(random));
     let shared = real.join(format!("srt-{uid}"));

@@ -25,9 +25,8 @@ pub struct Armed {
 /// # Errors
 /// A private directory that cannot be made; a write root that has vanished.
 pub fn arm(script: Script) -> Result<Armed, Fault> {
-    let scratch = Scratch::create(&script.private_tmp, script.identity.uid).map_err(|errno| {
-        Fault::new(format!("make the private directory {}", script.private_tmp), crate::fault::errno_text(&errno.into()))
-    })?;
+    let scratch = Scratch::create(&script.private_tmp, script.identity.uid)
+        .map_err(|errno| Fault::os(format!("make the private directory {}", script.private_tmp), errno))?;
     let made = MadeDirectories::make(&script.make)?;
     let ruleset = domain::prepare(&script.confinement, &script.exec.pass_fds).map_err(|failure| super::fault(&failure))?;
     let inherited = fds::inherited(&script.exec.pass_fds);
@@ -42,5 +41,5 @@ pub fn arm(script: Script) -> Result<Armed, Fault> {
 /// A descriptor that must not be passed, or is not open.
 pub fn close_inherited(keep: &[std::os::fd::RawFd]) -> Result<(), Fault> {
     fds::check(keep)?;
-    fds::close_all_but(keep).map_err(|errno| Fault::new("close inherited descriptors", crate::fault::errno_text(&errno.into())))
+    fds::close_all_but(keep).map_err(|errno| Fault::os("close inherited descriptors", errno))
 }

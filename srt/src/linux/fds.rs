@@ -21,8 +21,8 @@ pub fn open_standard_streams() -> Result<(), Fault> {
     for descriptor in 0..=2 {
         // SAFETY: the number is only asked about.
         if rustix::io::fcntl_getfd(unsafe { BorrowedFd::borrow_raw(descriptor) }).is_err() {
-            let null = rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR, Mode::empty())
-                .map_err(|errno| Fault::new("open /dev/null", crate::fault::errno_text(&errno.into())))?;
+            let null =
+                rustix::fs::openat(CWD, "/dev/null", OFlags::RDWR, Mode::empty()).map_err(|errno| Fault::os("open /dev/null", errno))?;
             // Lower numbers are taken, so this is the one that was closed; it stays open for ever.
             std::mem::forget(null);
         }
@@ -45,7 +45,7 @@ pub(super) fn check(pass_fds: &[RawFd]) -> Result<(), Fault> {
             }
             Ok(_) => {}
             Err(error) if named => {
-                return Err(Fault::new(format!("pass descriptor {descriptor}"), crate::fault::errno_text(&error.into())));
+                return Err(Fault::os(format!("pass descriptor {descriptor}"), error));
             }
             Err(_) => continue,
         }

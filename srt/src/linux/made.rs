@@ -25,7 +25,7 @@ impl MadeDirectories {
                     Ok(()) => made.0.push(directory),
                     // Another run needed it at the same moment.
                     Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(Fault::new(format!("make the write root {directory}"), crate::fault::errno_text(&error))),
+                    Err(error) => return Err(Fault::os(format!("make the write root {directory}"), error)),
                 }
             }
         }

@@ -35,5 +35,5 @@ pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
 use crate::Fault;
 
 fn fault(failure: &failure::Failure) -> Fault {
-    Fault::new(failure.action.clone(), crate::fault::errno_text(&failure.errno.into()))
+    Fault::os(failure.action.clone(), failure.errno)
 }

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
 
 use super::mount_table;
-use super::sys::{MountAttributes, mount_setattr};
+use super::sys::mount_setattr;
 
 /// What may not be done beneath a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl MountApi {
         match self {
             MountApi::New => {
                 let tree = clone_tree(source)?;
-                mount_setattr(tree.as_fd(), MountAttributes { set: restrictions.attributes().bits().into(), propagation: 0 })?;
+                mount_setattr(tree.as_fd(), restrictions.attributes().bits().into())?;
                 attach(&tree, target)?;
                 Ok(tree)
             }

@@ -80,7 +80,7 @@ fn read_number(file: &str) -> Option<i64> {
 
 /// Why the fork into new namespaces failed, as well as it can be told.
 pub(super) fn explain_refusal(errno: Errno) -> Fault {
-    let fault = Fault::new("make the namespaces of the sandbox", crate::fault::errno_text(&errno.into()));
+    let fault = Fault::os("make the namespaces of the sandbox", errno);
     match errno {
         Errno::PERM => fault.hint("a container's filter or a security module refuses user namespaces; `srt doctor` lists what is missing"),
         Errno::NOSPC | Errno::USERS => {

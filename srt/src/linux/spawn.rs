@@ -57,7 +57,7 @@ pub struct Running {
 /// More than one thread; a kernel or a host that refuses the namespaces.
 pub fn spawn(armed: Armed) -> Result<Running, Fault> {
     require_one_thread()?;
-    let (ours, theirs) = Channel::pair().map_err(|errno| fault("make the channel to init", errno))?;
+    let (ours, theirs) = Channel::pair().map_err(|errno| Fault::os("make the channel to init", errno))?;
     // Blocked before the fork, so that none is lost and none ends one of the two alone. SIGCHLD is init's.
     let original_mask = block_signals()?;
     // SAFETY: `require_one_thread` has just seen that there is one.
@@ -84,8 +84,7 @@ pub fn ignore_sigpipe() -> bool {
 
 /// A fork of a process with threads leaves locks held for ever in the child.
 fn require_one_thread() -> Result<(), Fault> {
-    let threads =
-        std::fs::read_dir("/proc/self/task").map_err(|error| Fault::new("count threads", crate::fault::errno_text(&error)))?.count();
+    let threads = std::fs::read_dir("/proc/self/task").map_err(|error| Fault::os("count threads", error))?.count();
     if threads == 1 {
         Ok(())
     } else {
@@ -100,10 +99,6 @@ fn block_signals() -> Result<SigSet, Fault> {
     nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), Some(&mut original))
         .map_err(|error| Fault::new("block signals", error.desc().to_lowercase()))?;
     Ok(original)
-}
-
-fn fault(action: &str, errno: Errno) -> Fault {
-    Fault::new(action, crate::fault::errno_text(&errno.into()))
 }
 
 /// Makes the namespaces in a process that ends at once.

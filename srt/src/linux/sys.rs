@@ -43,21 +43,12 @@ pub(super) unsafe fn fork_into(flags: u64) -> Result<Forked, Errno> {
     }
 }
 
-/// Attributes for `mount_setattr`; the bits are those of mount_setattr(2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct MountAttributes {
-    /// Bits to set: `MOUNT_ATTR_*`.
-    pub(super) set: u64,
-    /// Propagation to set (`MS_PRIVATE`), or 0.
-    pub(super) propagation: u64,
-}
-
-/// mount_setattr(2), Linux 5.12, on the mount that `mount` is the root of and everything below it.
+/// mount_setattr(2), Linux 5.12: sets these `MOUNT_ATTR_*` bits on the mount that `mount` is the root of and everything below it.
 ///
 /// # Errors
 /// As mount_setattr(2).
-pub(super) fn mount_setattr(mount: BorrowedFd<'_>, attributes: MountAttributes) -> Result<(), Errno> {
-    let arguments = libc::mount_attr { attr_set: attributes.set, attr_clr: 0, propagation: attributes.propagation, userns_fd: 0 };
+pub(super) fn mount_setattr(mount: BorrowedFd<'_>, set: u64) -> Result<(), Errno> {
+    let arguments = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     // SAFETY: the path is a valid empty C string, and `arguments` is a valid mount_attr of the size given.
     let result = unsafe {

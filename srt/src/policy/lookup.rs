@@ -1,5 +1,7 @@
 //! What the policy stage asks of the file system, and nothing more.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 
@@ -52,4 +54,44 @@ pub trait PathLookup {
     /// # Errors
     /// As open(2) and read(2).
     fn first_bytes(&self, file: &AbsPath) -> io::Result<Vec<u8>>;
+}
+
+/// Asks about each path once.
+///
+/// The stages of the resolution ask about the same paths in turn. One answer for all of them costs less, and cannot change between them.
+pub(super) struct Remembered<'a> {
+    lookup: &'a dyn PathLookup,
+    real_paths: RefCell<HashMap<AbsPath, RealPath>>,
+}
+
+impl<'a> Remembered<'a> {
+    /// Nothing is remembered yet.
+    pub(super) fn new(lookup: &'a dyn PathLookup) -> Self {
+        Remembered { lookup, real_paths: RefCell::default() }
+    }
+}
+
+impl PathLookup for Remembered<'_> {
+    fn real_path(&self, path: &AbsPath) -> io::Result<RealPath> {
+        if let Some(known) = self.real_paths.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let found = self.lookup.real_path(path)?;
+        self.real_paths.borrow_mut().insert(path.clone(), found.clone());
+        // The real path of a real path is itself, and no link is on the way.
+        self.real_paths.borrow_mut().entry(found.path.clone()).or_insert_with(|| RealPath { links: Vec::new(), ..found.clone() });
+        Ok(found)
+    }
+
+    fn children(&self, directory: &AbsPath) -> io::Result<Vec<(OsString, FileKind)>> {
+        self.lookup.children(directory)
+    }
+
+    fn link_text(&self, link: &AbsPath) -> io::Result<OsString> {
+        self.lookup.link_text(link)
+    }
+
+    fn first_bytes(&self, file: &AbsPath) -> io::Result<Vec<u8>> {
+        self.lookup.first_bytes(file)
+    }
 }

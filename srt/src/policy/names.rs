@@ -19,9 +19,8 @@ pub(super) fn to_make(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<AbsPath
 
 /// Rules that mounts cannot hold: the name is free, or a link, or a pattern that may match later.
 pub(super) fn by_name_only(policy: &FsPolicy, lookup: &dyn PathLookup) -> Vec<NameRule> {
-    let roots: Vec<&AbsPath> = policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter_map(FsRule::path).collect();
-    let inside_a_root = |path: &AbsPath| roots.iter().any(|root| path.is_within(root));
-    let touches_a_root = |path: &AbsPath| inside_a_root(path) || roots.iter().any(|root| root.is_within(path));
+    let inside_a_root = |path: &AbsPath| policy.write_roots().any(|root| path.is_within(root));
+    let touches_a_root = |path: &AbsPath| inside_a_root(path) || policy.write_roots().any(|root| root.is_within(path));
     let missing = |path: &AbsPath| !lookup.real_path(path).is_ok_and(|found| found.kind.is_some());
     let is_link = |path: &AbsPath| lookup.link_text(path).is_ok();
     let private = |rule: &FsRule| matches!(rule.origin, Origin::BuiltIn(_));

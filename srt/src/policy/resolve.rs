@@ -8,7 +8,7 @@ use std::io;
 use super::entry::{Entry, EntryError};
 use super::fs::{FsEffect, FsPolicy, FsRule, Matcher};
 use super::inventory::Inventory;
-use super::lookup::PathLookup;
+use super::lookup::{PathLookup, Remembered};
 use super::net::NetPolicy;
 use super::protected::{PROTECTED_NAMES, ProtectedName};
 use super::{AbsPath, Located, Origin, ParentProxy, RuleId, glob_walk, names, planted, scan};
@@ -51,6 +51,7 @@ const DEFAULT_SEARCH_DEPTH: u8 = 3;
 pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> Result<Policy, Vec<Fault>> {
     let mut faults = Vec::new();
     let network = network(settings, facts).map_err(|mut more| faults.append(&mut more)).ok();
+    let lookup = &Remembered::new(lookup);
     let mut rules = Rules { facts, lookup, rules: Vec::new(), faults, inventory: Inventory::default() };
     rules.add_private();
     rules.add_lists(settings);
@@ -330,7 +331,7 @@ impl EntryFault {
         let action = format!("use {:?} in {key}", entry.value.text);
         let fault = match self {
             EntryFault::Entry(error) => Fault::new(action, error),
-            EntryFault::Lookup(error) => Fault::new(action, crate::fault::errno_text(&error)),
+            EntryFault::Lookup(error) => Fault::os(action, error),
             EntryFault::PrivateArea(area) => {
                 Fault::new(action, format_args!("/{area} is made new for each run, with nothing of the host's in it"))
             }

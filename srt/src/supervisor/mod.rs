@@ -63,14 +63,14 @@ pub fn run(running: Running, network: NetPolicy, sink: EventSink) -> End {
 
 fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    runtime.map_err(|error| io_fault("start the event loop", &error))
+    runtime.map_err(|error| Fault::os("start the event loop", error))
 }
 
 async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Result<End, Fault> {
-    running.channel.set_nonblocking().map_err(|errno| fault("listen to init", errno))?;
+    running.channel.set_nonblocking().map_err(|errno| Fault::os("listen to init", errno))?;
     // SAFETY: the descriptor is borrowed from `running`, which outlives this and keeps it open.
     let channel = unsafe { AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE) };
-    let channel = channel.map_err(|error| io_fault("listen to init", &error.into()))?;
+    let channel = channel.map_err(|error| Fault::os("listen to init", error))?;
     let signals = Signals::watch()?;
     let mut context = Some((network, sink));
     let mut started = false;
@@ -78,7 +78,7 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
     loop {
         tokio::select! {
             ready = channel.readable() => {
-                let mut ready = ready.map_err(|error| io_fault("listen to init", &error))?;
+                let mut ready = ready.map_err(|error| Fault::os("listen to init", error))?;
                 match running.channel.receive() {
                     Ok(Some((Report::Listener, Some(listener)))) => {
                         if let Some((network, sink)) = context.take() {
@@ -94,7 +94,7 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
                     }
                     Ok(None) => return Ok(init_is_gone(started)),
                     Err(Errno::AGAIN) => ready.clear_ready(),
-                    Err(errno) => return Err(fault("listen to init", errno)),
+                    Err(errno) => return Err(Fault::os("listen to init", errno)),
                 }
             }
             signal = signals.next() => continues += i32::from(signal?.pass_on(&running.channel)),
@@ -127,7 +127,7 @@ fn take(report: Report, continues: i32, running: &Running) -> Option<End> {
 }
 
 fn set_up_failed(errno: i32, action: String, gap: Option<&str>) -> Fault {
-    let fault = Fault::new(action, errno_text(errno));
+    let fault = Fault::os(action, std::io::Error::from_raw_os_error(errno));
     match gap {
         Some("new-proc") => fault.hint(
             "this container hides parts of /proc, and the kernel refuses a new one: \"enableWeakerNestedSandbox\": true binds the container's own",
@@ -140,11 +140,7 @@ fn set_up_failed(errno: i32, action: String, gap: Option<&str>) -> Fault {
 fn not_executed(running: &Running, errno: i32) -> End {
     let missing = [Errno::NOENT, Errno::NOTDIR].iter().any(|error| error.raw_os_error() == errno);
     let outcome = if missing { Outcome::NotFound } else { Outcome::NotExecutable };
-    End::fault(outcome, Fault::new(format!("run {}", running.program.to_string_lossy()), errno_text(errno)))
-}
-
-fn errno_text(errno: i32) -> String {
-    crate::fault::errno_text(&std::io::Error::from_raw_os_error(errno))
+    End::fault(outcome, Fault::os(format!("run {}", running.program.to_string_lossy()), std::io::Error::from_raw_os_error(errno)))
 }
 
 /// Reaps `init`: whoever is PID 1 around us may not. The private directory goes afterwards: while it is a mount point of the sandbox, removing it costs more
@@ -154,12 +150,4 @@ fn wait_for_init(running: Running) {
     drop(running.channel);
     let id = || rustix::process::WaitId::PidFd(running.init.as_fd());
     while matches!(rustix::process::waitid(id(), rustix::process::WaitIdOptions::EXITED), Err(Errno::INTR)) {}
-}
-
-fn fault(action: &str, errno: Errno) -> Fault {
-    Fault::new(action, crate::fault::errno_text(&errno.into()))
-}
-
-fn io_fault(action: &str, error: &std::io::Error) -> Fault {
-    Fault::new(action, crate::fault::errno_text(error))
 }

@@ -24,7 +24,7 @@ impl Signals {
     /// Starts reading. The signals are blocked since before the fork, so none was lost.
     pub(super) fn watch() -> Result<Self, Fault> {
         let watched: SigSet = WATCHED.iter().copied().filter(|signal| !is_ignored(*signal)).collect();
-        let fault = |error: std::io::Error| Fault::new("read signals", crate::fault::errno_text(&error));
+        let fault = |error: std::io::Error| Fault::os("read signals", error);
         let descriptor =
             SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(|errno| fault(errno.into()))?;
         // SAFETY: the SignalFd owns its descriptor and always names the same one.
