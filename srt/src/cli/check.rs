@@ -17,15 +17,15 @@ pub(super) fn check(options: &Options, access: &str, target: &OsStr) -> Result<u
     let decided = prepare::decide(options)?;
     let (allowed, text) = match access {
         "connect" => connect(&decided, target)?,
-        "write" => file(&decided, target, Access::Write)?,
-        _ => file(&decided, target, Access::Read)?,
+        "write" => file(options, &decided, target, Access::Write)?,
+        _ => file(options, &decided, target, Access::Read)?,
     };
     let word = if allowed { "allowed" } else { "denied" };
     let _ = writeln!(std::io::stdout().lock(), "{word}: {access} {text}");
     Ok(u8::from(!allowed))
 }
 
-fn file(decided: &Decided, target: &OsStr, access: Access) -> Result<(bool, String), Fault> {
+fn file(options: &Options, decided: &Decided, target: &OsStr, access: Access) -> Result<(bool, String), Fault> {
     let facts = &decided.facts;
     let expanded = match (target.to_str().and_then(|text| text.strip_prefix("~/")), &facts.home) {
         (Some(below), Some(home)) => home.as_path().join(below),
@@ -34,7 +34,8 @@ fn file(decided: &Decided, target: &OsStr, access: Access) -> Result<(bool, Stri
     let asked = AbsPath::resolve(&facts.cwd, &expanded);
     let real = HostLookup.real_path(&asked).map_err(|error| Fault::os(format!("check {asked}"), error))?.path;
     let verdict = decided.policy.files.decide(&real, access);
-    let note = if !verdict.allowed && !plan::holds(&decided.policy, &real, access) {
+    let by_name = prepare::support(options).user_notification == plan::Answer::Yes;
+    let note = if !verdict.allowed && !plan::holds(&decided.policy, &real, access, by_name) {
         "\n  note: not enforced: the rule is about a name, and what does not exist when the run starts is not yet kept from being made"
     } else {
         ""

@@ -5,7 +5,7 @@ use seccompiler::sock_filter;
 
 use super::made::MadeDirectories;
 use super::scratch::Scratch;
-use super::script::Script;
+use super::script::{BrokerScript, Script};
 use super::{fds, landlock as domain, seccomp};
 use crate::Fault;
 
@@ -18,6 +18,7 @@ pub struct Armed {
     pub(super) inherited: Vec<fds::Inherited>,
     pub(super) ruleset: Option<RulesetCreated>,
     pub(super) filter: Vec<sock_filter>,
+    pub(super) broker: Option<BrokerScript>,
 }
 
 /// Arms a script.
@@ -25,13 +26,15 @@ pub struct Armed {
 /// # Errors
 /// A private directory that cannot be made; a write root that has vanished.
 pub fn arm(script: Script) -> Result<Armed, Fault> {
+    let mut script = script;
     let scratch = Scratch::create(&script.private_tmp, script.identity.uid)
         .map_err(|errno| Fault::os(format!("make the private directory {}", script.private_tmp), errno))?;
     let made = MadeDirectories::make(&script.make)?;
     let ruleset = domain::prepare(&script.confinement, &script.exec.pass_fds).map_err(|failure| super::fault(&failure))?;
     let inherited = fds::inherited(&script.exec.pass_fds);
     let filter = seccomp::compile(script.confinement.filter);
-    Ok(Armed { script, scratch, made, inherited, ruleset, filter })
+    let broker = script.broker.take();
+    Ok(Armed { script, scratch, made, inherited, ruleset, filter, broker })
 }
 
 /// Checks the descriptors that the caller named, and closes every other above 2. Before anything of ours is opened: what is open afterwards besides is ours, and

@@ -1,10 +1,11 @@
-//! Capabilities: none are left, and that is checked.
+//! Capabilities: none are left to the command, and that is checked; `init` may keep the one that the broker needs.
 //!
 //! See capabilities(7).
 
 use caps::CapSet;
 use rustix::io::Errno;
 
+use super::broker;
 use super::failure::{Failure, Step as _};
 use super::sys::prctl;
 
@@ -12,20 +13,23 @@ use super::sys::prctl;
 const LOCKED: libc::c_ulong = 0b1110_1111;
 
 /// Empties every set of the calling thread, the bounding set first: that needs `CAP_SETPCAP`, which the others take away.
-pub(super) fn drop_all() -> Result<(), Failure> {
+///
+/// With `broker`, the permitted set keeps what the broker takes for single calls.
+pub(super) fn drop_all(broker: bool) -> Result<(), Failure> {
     prctl(libc::PR_SET_SECUREBITS, LOCKED).step("lock the secure bits")?;
     each_known(|capability| prctl(libc::PR_CAPBSET_DROP, capability)).step("empty the bounding set")?;
-    for set in [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
-        caps::clear(None, set).map_err(|_| Failure::new(format!("clear the {set:?} capabilities"), Errno::PERM))?;
-    }
-    verify()
+    caps::clear(None, CapSet::Ambient).map_err(|_| Failure::new("clear the ambient capabilities", Errno::PERM))?;
+    if broker { broker::keep_permitted() } else { broker::give_up() }.step("drop capabilities")?;
+    verify(broker)
 }
 
 /// A set that is not empty after it was emptied means that something here is wrong: nothing may run then. An ambient capability would be a permitted one.
-fn verify() -> Result<(), Failure> {
+fn verify(broker: bool) -> Result<(), Failure> {
+    let kept = |set: CapSet| broker && matches!(set, CapSet::Permitted);
     for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
         let left = caps::read(None, set).map_err(|_| Failure::new(format!("read the {set:?} capabilities"), Errno::PERM))?;
-        if !left.is_empty() {
+        let expected = if kept(set) { vec![caps::Capability::CAP_SYS_PTRACE] } else { Vec::new() };
+        if left.into_iter().collect::<Vec<_>>() != expected {
             return Err(Failure::new(format!("drop the {set:?} capabilities"), Errno::PERM));
         }
     }

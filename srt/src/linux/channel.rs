@@ -8,6 +8,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
+
+use super::question::{Answer, Matter};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
     SocketType,
@@ -25,6 +27,13 @@ pub enum Report {
     Started,
     /// The command could not be executed: errno of execve(2).
     NotExecuted(i32),
+    /// A call of the command is asked about, or told of; the process follows as a descriptor, where it can be had.
+    Question {
+        /// Names the question in the answer.
+        ticket: u64,
+        /// What it is about.
+        matter: Matter,
+    },
     /// The set-up failed: errno, action, name of the gap that it is.
     Failed(i32, String, Option<String>),
     /// The command was stopped, after this many requests to continue it had been obeyed.
@@ -41,6 +50,12 @@ impl Report {
             Report::Listener => (b'L', 0, String::new()),
             Report::Started => (b'S', 0, String::new()),
             Report::NotExecuted(errno) => (b'N', *errno, String::new()),
+            Report::Question { ticket, matter } => {
+                let mut packet = vec![b'Q'];
+                packet.extend(ticket.to_ne_bytes());
+                matter.encode(&mut packet);
+                return packet;
+            }
             Report::Failed(errno, action, gap) => (b'F', *errno, format!("{}\0{action}", gap.as_deref().unwrap_or(""))),
             Report::Stopped(continued) => (b'T', *continued, String::new()),
             Report::Exited(status) => (b'E', *status, String::new()),
@@ -54,6 +69,10 @@ impl Report {
 
     fn decode(packet: &[u8]) -> Option<Report> {
         let (tag, rest) = packet.split_first()?;
+        if *tag == b'Q' {
+            let (ticket, matter) = rest.split_first_chunk()?;
+            return Some(Report::Question { ticket: u64::from_ne_bytes(*ticket), matter: Matter::decode(matter)? });
+        }
         let (number, text) = rest.split_first_chunk()?;
         let number = i32::from_ne_bytes(*number);
         Some(match tag {
@@ -73,6 +92,32 @@ impl Report {
     }
 }
 
+/// What the supervisor tells `init`.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Send this signal to the command.
+    Signal(i32),
+    /// The answer to a question.
+    Answer(u64, Answer),
+    /// Other rules on files, as `FsPolicy::to_bytes` writes them, in a file of memory.
+    Files(OwnedFd),
+}
+
+impl Order {
+    fn decode(packet: &[u8], descriptor: Option<OwnedFd>) -> Option<Order> {
+        let (tag, rest) = packet.split_first()?;
+        Some(match tag {
+            b's' => Order::Signal(i32::from_ne_bytes(rest.try_into().ok()?)),
+            b'a' => {
+                let (ticket, answer) = rest.split_first_chunk()?;
+                Order::Answer(u64::from_ne_bytes(*ticket), Answer::decode(answer)?)
+            }
+            b'f' => Order::Files(descriptor?),
+            _ => return None,
+        })
+    }
+}
+
 /// One end of the channel.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
@@ -87,14 +132,17 @@ impl Channel {
 
     /// Sends a report, with a descriptor where one belongs to it.
     pub(super) fn report(&self, report: &Report, descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-        let packet = report.encode();
+        self.send(&report.encode(), descriptor)
+    }
+
+    fn send(&self, packet: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
         let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(&descriptors));
         }
-        rustix::net::sendmsg(&self.0, &[IoSlice::new(&packet)], &mut control, SendFlags::NOSIGNAL)?;
+        rustix::net::sendmsg(&self.0, &[IoSlice::new(packet)], &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
@@ -119,14 +167,41 @@ impl Channel {
     /// # Errors
     /// `EPIPE` when `init` is gone.
     pub fn forward(&self, signal: i32) -> Result<(), Errno> {
-        rustix::net::send(&self.0, &signal.to_ne_bytes(), SendFlags::NOSIGNAL).map(drop)
+        self.order(&[&[b's'], &signal.to_ne_bytes()[..]].concat(), None)
     }
 
-    /// The next signal to pass on; `None` when the supervisor is gone.
-    pub(super) fn requested_signal(&self) -> Result<Option<i32>, Errno> {
-        let mut packet = [0u8; 4];
-        let (_, received) = rustix::net::recv(&self.0, &mut packet, RecvFlags::DONTWAIT)?;
-        Ok((received == packet.len()).then(|| i32::from_ne_bytes(packet)))
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// `EPIPE` when `init` is gone.
+    pub fn answer(&self, ticket: u64, answer: Answer) -> Result<(), Errno> {
+        self.order(&[&[b'a'], &ticket.to_ne_bytes()[..], &answer.encode()].concat(), None)
+    }
+
+    /// Puts other rules on files in force.
+    ///
+    /// # Errors
+    /// `EPIPE` when `init` is gone.
+    pub fn replace_files(&self, rules: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.order(b"f", Some(rules))
+    }
+
+    fn order(&self, packet: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+        self.send(packet, descriptor)
+    }
+
+    /// The next order; `None` when the supervisor is gone.
+    pub(super) fn next_order(&self) -> Result<Option<Order>, Errno> {
+        let mut packet = [0; 64];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut packet)], &mut control, flags)?;
+        let descriptor = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        Ok(Order::decode(&packet[..received.bytes], descriptor))
     }
 
     /// Gives the descriptor away, for an event loop.

@@ -11,7 +11,8 @@ use super::sys::{exit_now, last_error};
 
 /// Starts a program in a new process that borrows this one's memory until it has executed (vfork(2)): nothing is copied, however large this process is.
 ///
-/// `prepare` and the attempts to execute run in the new process. Returns its id and what execve(2) said where no candidate could be executed.
+/// `prepare` and the attempts to execute run in the new process, which shares this one's *descriptors* too, until it takes a table of its own. Returns its id and what
+/// execve(2) said where no candidate could be executed.
 ///
 /// # Errors
 /// As clone(2).
@@ -30,7 +31,7 @@ pub(super) fn vfork_exec(
         unsafe { *outcome_pointer = Some(error) };
         exit_now(127)
     });
-    let flags = nix::sched::CloneFlags::CLONE_VM | nix::sched::CloneFlags::CLONE_VFORK;
+    let flags = nix::sched::CloneFlags::CLONE_VM | nix::sched::CloneFlags::CLONE_VFORK | nix::sched::CloneFlags::CLONE_FILES;
     // SAFETY: the child runs on its own stack, which outlives it because of CLONE_VFORK; it makes system calls only, and leaves by execve or _exit.
     let pid = unsafe { nix::sched::clone(child, &mut stack, flags, Some(libc::SIGCHLD)) }
         .map_err(|errno| Errno::from_raw_os_error(errno as i32))?;

@@ -179,6 +179,18 @@ impl Inherited {
     }
 }
 
+/// All of a small file, from its start.
+pub(super) fn read_all(file: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match rustix::io::pread(file, &mut buffer, bytes.len() as u64)? {
+            0 => return Ok(bytes),
+            read => bytes.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
 fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         bytes = &bytes[rustix::io::write(file, bytes)?..];

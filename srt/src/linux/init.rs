@@ -1,12 +1,14 @@
 //! PID 1 of the sandbox: arranges it, starts the command, reaps.
 //!
 //! Forked from the supervisor before it had a second thread, so this is an ordinary process that may allocate. It never executes another program. Until
-//! [`confine`] it has every capability of its own user namespace; afterwards none, and the same Landlock domain and filter as the command. It is
+//! [`confine`] it has every capability of its own user namespace; afterwards none but the one that the broker takes for single calls, and the same Landlock
+//! domain as the command. The command alone is under the filter: the broker must not wait for itself. It is
 //! not dumpable, so that the command, which has the same user id, can neither trace it nor read its memory.
 //!
 //! Order: identity, network, file tree, confinement, command. Each comes where it is because the next one takes the right to do it away.
 
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -15,18 +17,22 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 
 use super::arm::Armed;
-use super::channel::{Channel, Report};
+use super::broker::{self, Broker, Desk};
+use super::channel::{Channel, Order, Report};
 use super::exec::{Program, vfork_exec};
 use super::failure::{Failure, Step as _};
-use super::script::{Exec, Identity};
+use super::notify::{self, Listener};
+use super::script::{BrokerScript, Exec, Identity};
 use super::sys::{detach, exit_now, prctl};
-use super::{caps, fds, landlock, mounts, network, seccomp};
+use super::{caps, fds, landlock, mounts, network};
+use crate::policy::FsPolicy;
 
 /// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
-pub(super) fn run(armed: Armed, channel: &Channel, original_mask: &SigSet) -> ! {
-    let report = match set_up(armed, channel, original_mask) {
-        Ok(Started::Running(command, children)) => {
-            serve(command, &children, channel).unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno)))
+pub(super) fn run(armed: Armed, channel: Channel, original_mask: &SigSet) -> ! {
+    let channel = Arc::new(channel);
+    let report = match set_up(armed, &channel, original_mask) {
+        Ok(Started::Running(running)) => {
+            running.serve().unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno)))
         }
         Ok(Started::NotExecuted(errno)) => Report::NotExecuted(errno.raw_os_error()),
         Err(failure) => failed(&failure),
@@ -41,13 +47,23 @@ fn failed(failure: &Failure) -> Report {
 }
 
 enum Started {
-    Running(Pid, SignalFd),
+    Running(Running),
     NotExecuted(Errno),
 }
 
+/// Everything that `init` does from now on.
+struct Running {
+    command: Pid,
+    children: SignalFd,
+    channel: Arc<Channel>,
+    desk: Arc<Desk>,
+    /// Absent where nothing is judged by name.
+    broker: Option<Arc<Broker>>,
+}
+
 /// The recipe.
-fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Started, Failure> {
-    let Armed { script, ruleset, filter, scratch, made, inherited } = armed;
+fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Result<Started, Failure> {
+    let Armed { script, ruleset, filter, scratch, made, inherited, broker } = armed;
     // The directories and the lock belong to the supervisor.
     scratch.leave_to_parent();
     std::mem::forget(made);
@@ -60,11 +76,24 @@ fn set_up(armed: Armed, channel: &Channel, original_mask: &SigSet) -> Result<Sta
     let listener = network.enter()?;
     channel.report(&Report::Listener, Some(listener.as_fd())).step("hand over the proxy's socket")?;
     drop(listener);
-    confine(ruleset, script.confinement.landlock_abi, &filter)?;
+    confine(ruleset, script.confinement.landlock_abi, broker.is_some())?;
     rustix::process::chdir(script.exec.cwd.as_path()).step_at("enter", &script.exec.cwd)?;
     // Made before the command runs, so that nothing the command does can keep it from being made.
     let children = watch_children().step("watch for ended processes")?;
-    start(&script.exec, channel, children, original_mask)
+    let command = Command { exec: &script.exec, filter: &filter, with_listener: broker.is_some(), original_mask };
+    match command.start()? {
+        Executed::Running(pid, listener) => {
+            channel.report(&Report::Started, None).step("report the start")?;
+            let desk = Arc::new(Desk::new(channel.clone()));
+            let broker = listener.zip(broker).map(|(listener, script)| serve_names(listener, script, &desk)).transpose()?;
+            Ok(Started::Running(Running { command: pid, children, channel: channel.clone(), desk, broker }))
+        }
+        Executed::Not(errno) => Ok(Started::NotExecuted(errno)),
+    }
+}
+
+fn serve_names(listener: Listener, script: BrokerScript, desk: &Arc<Desk>) -> Result<Arc<Broker>, Failure> {
+    Broker::start(listener, script.files, script.spec, desk.clone()).step("start the broker")
 }
 
 fn watch_children() -> Result<SignalFd, Errno> {
@@ -81,13 +110,12 @@ fn map_ids(identity: Identity) -> Result<(), Failure> {
 }
 
 /// Gives up every right that the command must not have.
-fn confine(ruleset: Option<::landlock::RulesetCreated>, abi: u32, filter: &[seccompiler::sock_filter]) -> Result<(), Failure> {
+fn confine(ruleset: Option<::landlock::RulesetCreated>, abi: u32, broker: bool) -> Result<(), Failure> {
     prctl_set_no_new_privs()?;
-    caps::drop_all()?;
+    caps::drop_all(broker)?;
     if let Some(ruleset) = ruleset {
         landlock::restrict(ruleset, abi)?;
     }
-    seccomp::install(filter).map_err(|error| Failure::new(format!("install the system-call filter ({error})"), Errno::INVAL))?;
     // Dumpable processes of the same user can be traced by the command, and their /proc files belong to it.
     prctl(libc::PR_SET_DUMPABLE, 0).step("become undumpable")?;
     Ok(())
@@ -99,64 +127,114 @@ fn prctl_set_no_new_privs() -> Result<(), Failure> {
     if set == 1 { Ok(()) } else { Err(Failure::new("set no_new_privs", Errno::PERM)) }
 }
 
-fn start(exec: &Exec, channel: &Channel, children: SignalFd, original_mask: &SigSet) -> Result<Started, Failure> {
-    let mut keep: Vec<u32> = exec.pass_fds.iter().filter_map(|descriptor| u32::try_from(*descriptor).ok()).collect();
-    keep.sort_unstable();
-    let program = Program::new(&exec.candidates, &exec.arguments, &exec.environment);
-    let prepare = || {
-        fds::close_gaps(&keep)?;
+/// The command as it is started.
+struct Command<'a> {
+    exec: &'a Exec,
+    filter: &'a [seccompiler::sock_filter],
+    with_listener: bool,
+    original_mask: &'a SigSet,
+}
+
+enum Executed {
+    Running(Pid, Option<Listener>),
+    Not(Errno),
+}
+
+impl Command<'_> {
+    fn start(&self) -> Result<Executed, Failure> {
+        let mut keep: Vec<u32> = self.exec.pass_fds.iter().filter_map(|descriptor| u32::try_from(*descriptor).ok()).collect();
+        keep.sort_unstable();
+        let program = Program::new(&self.exec.candidates, &self.exec.arguments, &self.exec.environment);
+        let mut filtered = Ok(None);
+        let (pid, error) = vfork_exec(&program, || {
+            filtered = self.filter();
+            if filtered.is_err() {
+                return Err(Errno::PERM);
+            }
+            self.prepare(&keep)
+        })
+        .step("start the command")?;
+        // SAFETY: the number is that of a listener which the new process made in the table that both shared then, and which only this process still has.
+        let listener = filtered.map_err(refused_filter)?.map(|number| unsafe { Listener::from_number(number) });
+        match error {
+            Some(error) => Ok(Executed::Not(error)),
+            None => Ok(Executed::Running(Pid::from_raw(pid).ok_or_else(|| Failure::new("start the command", Errno::CHILD))?, listener)),
+        }
+    }
+
+    /// In the new process: under the filter, which this process stays free of. The listener's number, where there is one.
+    fn filter(&self) -> Result<Option<i32>, Errno> {
+        broker::give_up()?;
+        if self.with_listener { notify::install(self.filter).map(Some) } else { notify::install_without_listener(self.filter).map(|()| None) }
+    }
+
+    /// In the new process: its own descriptors, and only those that it may have; its signals as the caller had them.
+    fn prepare(&self, keep: &[u32]) -> Result<(), Errno> {
+        // SAFETY: a table of its own takes nothing away that memory safety depends on.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::FILES) }?;
+        fds::close_gaps(keep)?;
         keep.iter().try_for_each(|descriptor| fds::keep_over_exec(*descriptor))?;
-        if !exec.ignore_sigpipe {
+        if !self.exec.ignore_sigpipe {
             // SAFETY: restoring the default action installs no handler.
             unsafe { nix::sys::signal::signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map_err(errno)?;
         }
-        nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(original_mask), None).map_err(errno)
-    };
-    let (pid, error) = vfork_exec(&program, prepare).step("start the command")?;
-    match error {
-        Some(error) => Ok(Started::NotExecuted(error)),
-        None => {
-            channel.report(&Report::Started, None).step("report the start")?;
-            let pid = Pid::from_raw(pid).ok_or_else(|| Failure::new("start the command", Errno::CHILD))?;
-            Ok(Started::Running(pid, children))
-        }
+        nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(self.original_mask), None).map_err(errno)
     }
 }
 
-/// Reaps every orphan, passes signals on, and returns when the command has ended and nothing else runs.
-fn serve(command: Pid, signals: &SignalFd, channel: &Channel) -> Result<Report, Errno> {
-    let mut continued = 0;
-    loop {
-        // First look, then wait: the command may have ended before the descriptor was there.
-        if let Some(end) = reap(command, continued, channel)? {
-            end_all();
-            return Ok(end);
-        }
-        let mut ready = [PollFd::new(channel, PollFlags::IN), PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-        match rustix::event::poll(&mut ready, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-        if ready[0].revents().is_empty() {
-            while let Ok(Some(_)) = signals.read_signal() {}
-        } else {
-            continued += i32::from(pass_on(command, channel) == Some(libc::SIGCONT));
-        }
-    }
+fn refused_filter(errno: Errno) -> Failure {
+    let failure = Failure::new("install the system-call filter", errno);
+    // A thread can have one listener only, and something around us has taken it.
+    if errno == Errno::BUSY { failure.gap("user-notification") } else { failure }
 }
 
-/// A signal that the supervisor was sent; its number. Its end of the channel being closed means that it is dead, and then so is the sandbox.
-fn pass_on(command: Pid, channel: &Channel) -> Option<i32> {
-    match channel.requested_signal() {
-        Ok(Some(number)) => {
-            // The command may have ended in this moment.
-            if let Some(signal) = rustix::process::Signal::from_named_raw(number) {
-                let _ = rustix::process::kill_process(command, signal);
+impl Running {
+    /// Reaps every orphan, passes signals and answers on, and returns when the command has ended and nothing else runs.
+    fn serve(&self) -> Result<Report, Errno> {
+        let mut continued = 0;
+        loop {
+            // First look, then wait: the command may have ended before the descriptor was there.
+            if let Some(end) = reap(self.command, continued, &self.channel)? {
+                end_all();
+                return Ok(end);
             }
-            Some(number)
+            let mut ready = [PollFd::new(&*self.channel, PollFlags::IN), PollFd::from_borrowed_fd(self.children.as_fd(), PollFlags::IN)];
+            match rustix::event::poll(&mut ready, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+            if ready[0].revents().is_empty() {
+                while let Ok(Some(_)) = self.children.read_signal() {}
+            } else {
+                continued += i32::from(self.obey());
+            }
         }
-        Ok(None) => exit_now(0),
-        Err(_) => None,
+    }
+
+    /// One order of the supervisor; true where the command was continued. Its end of the channel being closed means that it is dead, and then so is the sandbox.
+    fn obey(&self) -> bool {
+        match self.channel.next_order() {
+            Ok(Some(Order::Signal(number))) => {
+                // The command may have ended in this moment.
+                if let Some(signal) = rustix::process::Signal::from_named_raw(number) {
+                    let _ = rustix::process::kill_process(self.command, signal);
+                }
+                return number == libc::SIGCONT;
+            }
+            Ok(Some(Order::Answer(ticket, answer))) => self.desk.answer(ticket, answer),
+            Ok(Some(Order::Files(rules))) => self.replace_rules(&rules),
+            Ok(None) => exit_now(0),
+            Err(_) => {}
+        }
+        false
+    }
+
+    /// Rules that cannot be read change nothing.
+    fn replace_rules(&self, rules: &std::os::fd::OwnedFd) {
+        let read = fds::read_all(rules).ok().and_then(|bytes| FsPolicy::from_bytes(&bytes));
+        if let (Some(broker), Some(policy)) = (&self.broker, read) {
+            broker.replace_policy(policy);
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! `unsafe` is in the modules that make system calls which no crate wraps, or that work with descriptors by number; each block says why it is sound.
 
 mod arm;
+mod broker;
+mod call_name;
 mod caps;
 mod channel;
 mod exec;
@@ -18,7 +20,9 @@ mod mount_api;
 mod mount_table;
 mod mounts;
 mod network;
+mod notify;
 mod probe;
+mod question;
 mod scratch;
 mod script;
 mod seccomp;
@@ -26,9 +30,11 @@ mod spawn;
 mod sys;
 
 pub use arm::{Armed, arm, close_inherited};
+pub use call_name::call_name;
 pub use channel::{Channel, Report};
 pub use fds::open_standard_streams;
 pub use probe::{probe, try_namespaces};
+pub use question::{Answer, Connect, Denied, DeniedTarget, Matter};
 pub use script::{Command, NulByte, Script, compile};
 pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
 

@@ -22,6 +22,14 @@ pub fn probe() -> Support {
         } else {
             Answer::Unknown("/proc/sys/kernel/seccomp is missing".to_owned())
         },
+        user_notification: if super::notify::is_supported() {
+            Answer::Yes
+        } else {
+            Answer::No(Refusal {
+                cause: "this kernel has no seccomp listeners that wait killably".to_owned(),
+                remedy: "Linux 5.19 or newer, and no filter around srt that hides seccomp(2)".to_owned(),
+            })
+        },
         new_mount_api: has_mount_setattr(),
     }
 }

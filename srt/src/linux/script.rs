@@ -6,10 +6,11 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
+use super::broker::BrokerSpec;
 use super::seccomp::FilterSpec;
 use crate::host::Facts;
 use crate::plan::{FileAction, Node, Plan};
-use crate::policy::AbsPath;
+use crate::policy::{AbsPath, FsPolicy, Policy};
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +38,19 @@ pub struct Script {
     pub network: Network,
     /// After everything that needs a capability or a mount.
     pub confinement: Confinement,
+    /// Who judges names; `None`: nobody, and nothing that needs it is open.
+    pub broker: Option<BrokerScript>,
     /// Last.
     pub exec: Exec,
+}
+
+/// The broker's part.
+#[derive(Clone, Debug)]
+pub struct BrokerScript {
+    /// The rules on files.
+    pub files: FsPolicy,
+    /// Everything else.
+    pub spec: BrokerSpec,
 }
 
 /// Ids inside are ids outside.
@@ -141,7 +153,7 @@ pub struct Exec {
 ///
 /// # Errors
 /// A NUL byte in an argument or in a variable.
-pub fn compile(plan: &Plan, command: &Command, facts: &Facts) -> Result<Script, NulByte> {
+pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -> Result<Script, NulByte> {
     let steps: Vec<MountStep> = plan.files.steps.iter().map(mount_step).collect();
     let write_roots = steps.iter().filter_map(|step| match step {
         MountStep::Bind { path, writable: true } => Some(path.clone()),
@@ -157,6 +169,8 @@ pub fn compile(plan: &Plan, command: &Command, facts: &Facts) -> Result<Script, 
             landlock_scopes: plan.layers.landlock_scopes,
             write_roots: write_roots.collect(),
             filter: FilterSpec {
+                broker: plan.layers.user_notification,
+                watch_reads: plan.layers.watch_reads,
                 unix_sockets: plan.network.unix_sockets,
                 refuse_group_kill: !plan.layers.landlock_scopes,
                 refuse_set_id: facts.uid == 0,
@@ -168,8 +182,21 @@ pub fn compile(plan: &Plan, command: &Command, facts: &Facts) -> Result<Script, 
             host_proc_allowed: plan.layers.host_proc_allowed,
             terminal: facts.terminal,
         },
+        broker: plan.layers.user_notification.then(|| broker(plan, policy, facts)),
         exec: exec(plan, command, facts)?,
     })
+}
+
+fn broker(plan: &Plan, policy: &Policy, facts: &Facts) -> BrokerScript {
+    BrokerScript {
+        files: policy.files.clone(),
+        spec: BrokerSpec {
+            refuse_set_id: facts.uid == 0,
+            all_unix_sockets: plan.network.unix_sockets,
+            unix_sockets: policy.unix_sockets.iter().map(|rule| rule.matcher.clone()).collect(),
+            host_ports: plan.network.allow_host_ports.clone(),
+        },
+    }
 }
 
 fn mount_step(step: &crate::plan::FileStep) -> MountStep {

@@ -65,7 +65,7 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
         Ok(Forked::Child) => {
             drop(ours);
             // A panic must not unwind into the code of the supervisor, of which this process is a copy.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| init::run(armed, &theirs, &original_mask)));
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| init::run(armed, theirs, &original_mask)));
             super::sys::exit_now(1)
         }
         Ok(Forked::Parent(init)) => {

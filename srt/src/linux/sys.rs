@@ -151,3 +151,56 @@ pub(super) fn exit_now(status: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
     unsafe { libc::_exit(status) }
 }
+
+/// capset(2) of the calling thread, with empty inheritable capabilities. Bit `n` is capability `n`.
+///
+/// # Errors
+/// `EPERM`: an effective capability that is not permitted, or a permitted one that was not.
+pub(super) fn set_capabilities(effective: u64, permitted: u64) -> Result<(), Errno> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header: [u32; 2] = [VERSION_3, 0];
+    // Two struct __user_cap_data_struct: effective, permitted, inheritable; low words first.
+    let half = |shift: u32| [(effective >> shift) as u32, (permitted >> shift) as u32, 0];
+    let data = [half(0), half(32)];
+    // SAFETY: header and data are of the layout and size that version 3 demands.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), data.as_ptr()) };
+    if result == 0 { Ok(()) } else { Err(last_error()) }
+}
+
+/// process_vm_readv(2) of one piece: how much was read.
+///
+/// # Errors
+/// `EFAULT`: nothing is there. `EPERM`: the process may not be read. `ESRCH`.
+pub(super) fn read_memory(thread: i32, address: u64, into: &mut [u8]) -> Result<usize, Errno> {
+    let local = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: into.len() };
+    // SAFETY: `local` is a buffer of ours of that length; `remote` is only a number to us.
+    let result = unsafe { libc::process_vm_readv(thread, &raw const local, 1, &raw const remote, 1, 0) };
+    usize::try_from(result).map_err(|_| last_error())
+}
+
+/// process_vm_writev(2) of one piece.
+///
+/// # Errors
+/// As [`read_memory`].
+pub(super) fn write_memory(thread: i32, address: u64, from: &[u8]) -> Result<usize, Errno> {
+    let local = libc::iovec { iov_base: from.as_ptr().cast_mut().cast(), iov_len: from.len() };
+    let remote = libc::iovec { iov_base: address as *mut libc::c_void, iov_len: from.len() };
+    // SAFETY: `local` is a buffer of ours of that length, which is only read; `remote` is only a number to us.
+    let result = unsafe { libc::process_vm_writev(thread, &raw const local, 1, &raw const remote, 1, 0) };
+    usize::try_from(result).map_err(|_| last_error())
+}
+
+/// A system call whose arguments are numbers and pointers that the caller vouches for.
+///
+/// # Errors
+/// The kernel's.
+///
+/// # Safety
+/// As the system call.
+pub(super) unsafe fn raw(number: libc::c_long, arguments: [usize; 6]) -> Result<i64, Errno> {
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    if result == -1 { Err(last_error()) } else { Ok(result) }
+}

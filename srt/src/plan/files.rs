@@ -108,24 +108,33 @@ fn state(policy: &FsPolicy, path: &AbsPath) -> State {
     }
 }
 
-/// Does a denial at `path` hold in this version, whose mounts know objects and not names?
+/// Does a denial at `path` hold? Mounts know objects; names are judged `by_name` where there is a broker, and only for writing.
 ///
 /// The nearest object of the inventory at or above the path decides what the kernel does there.
-pub fn holds(policy: &Policy, path: &AbsPath, access: Access) -> bool {
+pub fn holds(policy: &Policy, path: &AbsPath, access: Access, by_name: bool) -> bool {
+    if by_name && access == Access::Write {
+        return true;
+    }
     let nearest = path.ancestors().find(|ancestor| policy.inventory.points.contains_key(ancestor)).unwrap_or_else(AbsPath::root);
     !policy.files.decide(&nearest, access).allowed
 }
 
 /// Turns points into steps.
-pub(super) fn plan(policy: &FsPolicy, inventory: &Inventory, private_tmp: &AbsPath) -> FilePlan {
+///
+/// With `by_name`, the broker judges names: directories need not be pinned, and those in which single names may be written are mounted writable.
+pub(super) fn plan(policy: &FsPolicy, inventory: &Inventory, private_tmp: &AbsPath, by_name: bool) -> FilePlan {
     let mut steps = Vec::new();
     let mut around: Vec<(&AbsPath, State)> = Vec::new();
     for (path, point) in &inventory.points {
         while around.last().is_some_and(|(ancestor, _)| !path.is_within(ancestor)) {
             around.pop();
         }
-        let now = state(policy, path);
+        let now = match state(policy, path) {
+            State::ReadOnly if by_name && point.opened => State::Writable,
+            state => state,
+        };
         let before = around.last().map(|(_, state)| *state);
+        let point = &Point { pinned: point.pinned && !by_name, ..point.clone() };
         if let Some(action) = action(policy, inventory, path, point, before, now) {
             steps.push(step(policy, path, action));
         }

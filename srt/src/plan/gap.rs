@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Answer, Support};
+use super::{Answer, Refusal, Support};
 use crate::policy::{NameRule, Origin, Policy};
 
 /// One missing layer.
@@ -47,7 +47,7 @@ impl fmt::Display for Gap {
 }
 
 /// Every name that `acceptGaps` takes.
-pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths"];
+pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths", "transparent-network"];
 
 /// Compares what the policy wants with what the host has. The gaps that remain accepted are returned, so that they can be said.
 ///
@@ -56,7 +56,9 @@ pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths"];
 pub(super) fn find(policy: &Policy, support: &Support) -> Result<Vec<Gap>, Gaps> {
     let mut found = host_gaps(support);
     found.extend(unknown_names(policy));
-    found.extend(policy_gaps(policy));
+    if let Answer::No(refusal) = &support.user_notification {
+        found.extend(broker_gaps(policy, refusal));
+    }
     let accepted = |gap: &Gap| gap.acceptable && policy.accept_gaps.iter().any(|name| name.value == gap.name);
     let (said, refused): (Vec<Gap>, Vec<Gap>) = found.into_iter().partition(|gap| gap.name == LANDLOCK || accepted(gap));
     if refused.is_empty() { Ok(said) } else { Err(Gaps(refused)) }
@@ -84,28 +86,33 @@ fn host_gap(name: &'static str, loss: String, remedy: String) -> Gap {
     Gap { name, loss, remedy, acceptable: false, origin: None }
 }
 
-/// Rules that need names judged at the time of the call; the mounts of this version hold objects only.
-fn policy_gaps(policy: &Policy) -> Vec<Gap> {
-    // Presets and built-in rules name what many hosts do not have; `explain` lists those that do not hold. So it does with what may not be read and is not there.
-    let by_user = |rule: &&NameRule| !matches!(rule.origin, Origin::BuiltIn(_) | Origin::Profile { .. }) && rule.key != "denyRead";
-    let names = policy.inventory.by_name_only.iter().filter(by_user).map(|rule| Gap {
-        name: "name-rules",
-        loss: format!(
-            "{} {:?} is about a name and not about an existing file or directory, which this version cannot hold",
-            rule.key, rule.spelled
-        ),
-        remedy: "name a path that exists, that is no link, without glob characters".to_owned(),
+/// What the broker does, where there is none: rules on names, sockets by path, and a network that needs no proxy variables.
+fn broker_gaps(policy: &Policy, refusal: &Refusal) -> Vec<Gap> {
+    let gap = |name: &'static str, loss: String, origin: Option<Origin>| Gap {
+        name,
+        loss: format!("{loss}: {}", refusal.cause),
+        remedy: refusal.remedy.clone(),
         acceptable: true,
-        origin: Some(rule.origin.clone()),
-    });
-    let sockets = policy.network.allow_unix_sockets.iter().filter(|_| !policy.network.allow_all_unix_sockets).map(|entry| Gap {
-        name: "unix-socket-paths",
-        loss: format!("network.allowUnixSockets {:?} cannot be opened alone yet: every UNIX socket stays closed", entry.value.text),
-        remedy: "network.allowAllUnixSockets opens all of them".to_owned(),
-        acceptable: true,
-        origin: Some(entry.origin.clone()),
-    });
-    names.chain(sockets).collect()
+        origin,
+    };
+    let mut found = vec![gap("name-rules", "protected names and rules that name no existing object are not held".to_owned(), None)];
+    found.extend(policy.inventory.by_name_only.iter().filter(|rule| by_user(rule)).map(|rule| {
+        gap("name-rules", format!("{} {:?} is about a name and not about an existing file or directory", rule.key, rule.spelled), Some(rule.origin.clone()))
+    }));
+    let sockets = policy.network.allow_unix_sockets.iter().filter(|_| !policy.network.allow_all_unix_sockets);
+    found.extend(sockets.map(|entry| {
+        let loss = format!("network.allowUnixSockets {:?} cannot be opened alone, and every UNIX socket stays closed", entry.value.text);
+        gap("unix-socket-paths", loss, Some(entry.origin.clone()))
+    }));
+    if !policy.network.allows_nothing() {
+        found.push(gap("transparent-network", "only programs that use the proxy variables reach allowed hosts".to_owned(), None));
+    }
+    found
+}
+
+/// Presets and built-in rules name what many hosts do not have. What may not be read and is not there cannot be hidden by any layer; `explain` lists it.
+fn by_user(rule: &NameRule) -> bool {
+    !matches!(rule.origin, Origin::BuiltIn(_) | Origin::Profile { .. }) && rule.key != "denyRead"
 }
 
 /// A name that accepts nothing is a mistake that would otherwise go unseen.

@@ -49,13 +49,15 @@ pub struct Support {
     pub landlock_errata: u32,
     /// Seccomp filters.
     pub seccomp: Answer,
+    /// Seccomp listeners that wait killably (Linux 5.19).
+    pub user_notification: Answer,
     /// `open_tree`, `move_mount`, `fsopen`, `mount_setattr` (Linux 5.12); the old calls are used without.
     pub new_mount_api: bool,
 }
 
 impl Support {
     /// Names that [`Support::without`] takes.
-    pub const LAYERS: [&'static str; 5] = ["user-namespaces", "seccomp", "landlock", "landlock-scopes", "new-mount-api"];
+    pub const LAYERS: [&'static str; 6] = ["user-namespaces", "seccomp", "user-notification", "landlock", "landlock-scopes", "new-mount-api"];
 
     /// The same host without one layer.
     #[must_use]
@@ -65,6 +67,7 @@ impl Support {
         match layer {
             "user-namespaces" => self.user_namespaces = missing(),
             "seccomp" => self.seccomp = missing(),
+            "user-notification" => self.user_notification = missing(),
             "landlock" => self.landlock_abi = 0,
             "landlock-scopes" => self.landlock_abi = self.landlock_abi.min(SCOPES_ABI - 1),
             "new-mount-api" => self.new_mount_api = false,
@@ -94,8 +97,10 @@ pub struct Plan {
 pub struct NetworkPlan {
     /// Port of the proxy on the sandbox's own loopback.
     pub proxy_port: u16,
-    /// May UNIX sockets be made?
+    /// May every UNIX socket be used?
     pub unix_sockets: bool,
+    /// Ports of the sandbox's loopback that lead to the host's.
+    pub allow_host_ports: Vec<u16>,
 }
 
 /// The kernel layers of a run.
@@ -105,6 +110,10 @@ pub struct Layers {
     pub landlock_abi: u32,
     /// Does Landlock keep signals and abstract sockets inside (ABI 6)?
     pub landlock_scopes: bool,
+    /// Does the broker judge names?
+    pub user_notification: bool,
+    /// Does it look at reading too?
+    pub watch_reads: bool,
     /// New or old mount calls.
     pub new_mount_api: bool,
     /// Where a new procfs is refused, bind the host's (`enableWeakerNestedSandbox`).
@@ -122,13 +131,16 @@ const SCOPES_ABI: u32 = 6;
 /// Every layer that is wanted, cannot be had and is not accepted, all at once.
 pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
     let gaps = gap::find(policy, support)?;
+    let user_notification = support.user_notification == Answer::Yes;
     Ok(Plan {
-        files: files::plan(&policy.files, &policy.inventory, &policy.private_tmp),
-        network: NetworkPlan { proxy_port: PROXY_PORT, unix_sockets: policy.network.allow_all_unix_sockets },
+        files: files::plan(&policy.files, &policy.inventory, &policy.private_tmp, user_notification),
+        network: NetworkPlan { proxy_port: PROXY_PORT, unix_sockets: policy.network.allow_all_unix_sockets, allow_host_ports: Vec::new() },
         environment: environment::plan(policy, PROXY_PORT),
         layers: Layers {
             landlock_abi: support.landlock_abi,
             landlock_scopes: support.landlock_abi >= SCOPES_ABI,
+            user_notification,
+            watch_reads: user_notification && policy.report_reads,
             new_mount_api: support.new_mount_api,
             host_proc_allowed: policy.weaker_nested,
         },

@@ -17,7 +17,7 @@ pub enum Access {
 }
 
 /// What a rule does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum FsEffect {
     /// `denyRead`: neither readable nor writable.
     DenyRead,
@@ -38,6 +38,17 @@ pub enum Matcher {
     Glob(Glob),
     /// A protected name below any write root.
     Protected(&'static ProtectedName),
+}
+
+impl Matcher {
+    /// Is this path, or a directory above it, named? Protected names are relative to write roots, so they name nothing by themselves.
+    pub fn covers(&self, path: &AbsPath) -> bool {
+        match self {
+            Matcher::Path(named) => path.is_within(named),
+            Matcher::Glob(glob) => path.ancestors().any(|ancestor| glob.matches(&ancestor)),
+            Matcher::Protected(_) => false,
+        }
+    }
 }
 
 /// One rule on files.
@@ -100,6 +111,16 @@ impl FsPolicy {
     /// The paths that `allowWrite` names, existing or not.
     pub fn write_roots(&self) -> impl Iterator<Item = &AbsPath> {
         self.write_roots.iter()
+    }
+
+    /// The rule of this name, the defaults included.
+    pub fn rule_named(&self, id: &str) -> Option<&FsRule> {
+        self.rules.iter().chain([&self.default_read, &self.default_write]).find(|rule| rule.id.0 == id)
+    }
+
+    /// Is this what holds where no rule says anything?
+    pub fn is_default(&self, rule: &FsRule) -> bool {
+        rule.id == self.default_read.id || rule.id == self.default_write.id
     }
 
     /// May `path` be read, or written?

@@ -24,7 +24,7 @@ use std::path::Path;
 use super::AbsPath;
 
 /// A compiled pattern. It matches single paths; whether a rule also covers what lies below a match is the caller's decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Glob {
     pattern: String,
     /// The text before the first token that counts: whatever matches starts with it.
@@ -92,11 +92,22 @@ impl Glob {
 
     /// May a path strictly below `dir` match? Exact, so a walk that skips where this says no misses nothing.
     pub fn could_match_below(&self, dir: &AbsPath) -> bool {
+        self.states_below(dir).wants_more()
+    }
+
+    /// Where the automaton stands at the first character of a path below `dir`.
+    pub(super) fn states_below(&self, dir: &AbsPath) -> automaton::States<'_> {
         let mut states = self.automaton.run(dir.as_bytes());
         if dir.depth() > 0 {
             states.feed(b"/");
         }
-        states.wants_more()
+        states
+    }
+
+    /// Would every path that matches below `dir` match below any directory of the same depth or deeper, because a `**` has been reached?
+    pub(super) fn is_place_independent(&self, dir: &AbsPath) -> bool {
+        let above = dir.parent().map(|parent| self.states_below(&parent).in_a_loop());
+        above.unwrap_or(false) && self.states_below(dir).only_loops()
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Point {
     pub kind: FileKind,
     /// It must stay where it is: something below it is denied, and moving it away would free the name.
     pub pinned: bool,
+    /// Names in it may be written though it may not itself: an `allowWrite` pattern, or a path that does not exist yet.
+    pub opened: bool,
 }
 
 /// An entry of a hidden directory.

@@ -22,6 +22,8 @@ mod planted;
 mod protected;
 mod resolve;
 mod scan;
+mod subtree;
+mod wire;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -37,7 +39,7 @@ pub use origin::{Located, Origin, Position};
 pub use parent::{ParentProtocol, ParentProxy, ParentUrl};
 pub use path::AbsPath;
 pub use protected::{PROTECTED_NAMES, ProtectedName};
-pub use resolve::{Policy, resolve};
+pub use resolve::{Policy, SocketRule, resolve};
 
 /// Short stable name of a rule within one policy: `fs.deny-write.2`, `net.allow.3`, `net.default`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -62,6 +62,11 @@ pub const PROTECTED_NAMES: &[ProtectedName] = &[
 ];
 
 impl ProtectedName {
+    /// Is this the first component? Letter case does not matter.
+    pub(super) fn begins_with(&self, name: &OsStr) -> bool {
+        self.components.first().is_some_and(|first| name.as_bytes().eq_ignore_ascii_case(first.as_bytes()))
+    }
+
     /// Depth of the protected object (number of components from the root) where `path` is one, or lies inside one, whose last component is strictly
     /// below `root`. Letter case does not matter, because on some file systems it does not.
     ///

@@ -25,6 +25,10 @@ pub struct Policy {
     pub inventory: Inventory,
     /// Rules on hosts, ports and sockets.
     pub network: NetPolicy,
+    /// `allowUnixSockets`.
+    pub unix_sockets: Vec<SocketRule>,
+    /// `violations.reads`: tell of denied reading too.
+    pub report_reads: bool,
     /// `TMPDIR` of the run.
     pub private_tmp: AbsPath,
     /// Variables that the command does not get.
@@ -37,6 +41,15 @@ pub struct Policy {
     pub weaker_nested: bool,
     /// `ignoreViolations`.
     pub ignore_violations: Vec<Located<(String, Vec<String>)>>,
+}
+
+/// One entry of `allowUnixSockets`.
+#[derive(Clone, Debug)]
+pub struct SocketRule {
+    /// Which paths; a directory stands for everything below it.
+    pub matcher: Matcher,
+    /// Where it was written.
+    pub origin: Origin,
 }
 
 /// Default write paths of the npm program below the home directory, where they exist.
@@ -59,11 +72,14 @@ pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> R
     rules.add_settings_files(settings);
     let disabled = settings.filesystem.disabled.as_ref().is_some_and(|value| value.value);
     let depth = settings.mandatory_deny_search_depth.as_ref().map_or(DEFAULT_SEARCH_DEPTH, |value| value.value);
+    let unix_sockets = rules.unix_sockets(&settings.network.allow_unix_sockets);
     let (files, inventory) = rules.finish(disabled, depth)?;
     Ok(Policy {
         files,
         inventory,
         network: network.ok_or_else(Vec::new)?,
+        unix_sockets,
+        report_reads: false,
         private_tmp: facts.private_tmp.clone(),
         deny_env: settings.credentials.deny_env.clone(),
         git_safe_directories: settings.git_safe_directories.clone(),
@@ -170,6 +186,23 @@ impl Rules<'_> {
         self.add_default_home_writes();
     }
 
+    /// Each entry by its real path, and by its own name, which may become a link later.
+    fn unix_sockets(&mut self, entries: &[Located<PathEntry>]) -> Vec<SocketRule> {
+        let mut rules = Vec::new();
+        for entry in entries {
+            let found = Entry::expand(&entry.value, self.facts).map_err(EntryFault::Entry).and_then(|expanded| {
+                let glob = expanded.pattern.as_ref().map(|pattern| pattern.compile(self.lookup)).transpose().map_err(EntryFault::Lookup)?;
+                let real = self.lookup.real_path(&expanded.path).map_err(EntryFault::Lookup)?.path;
+                Ok(glob.map_or(Matcher::Path(real), Matcher::Glob))
+            });
+            match found {
+                Ok(matcher) => rules.push(SocketRule { matcher, origin: entry.origin.clone() }),
+                Err(error) => self.faults.push(error.into_fault("network.allowUnixSockets", entry)),
+            }
+        }
+        rules
+    }
+
     fn add_default_home_writes(&mut self) {
         let Some(home) = self.facts.home.clone() else { return };
         for (index, below) in DEFAULT_HOME_WRITES.iter().enumerate() {
@@ -208,8 +241,17 @@ impl Rules<'_> {
         let found = found?;
         check_private_area(list, &found.path)?;
         let create = expanded.directory && expanded.pattern.is_none() && list.effect == FsEffect::AllowWrite;
+        rules.extend(self.link_itself(list, literal, &found.path, &template));
         rules.push(FsRule { matcher: Matcher::Path(found.path), lexical: Some(literal.clone()), create, ..template });
         Ok(rules)
+    }
+
+    /// A denied name that is a link: what it leads to is denied by its real path, and the link must not be replaced by another.
+    fn link_itself(&self, list: List, literal: &AbsPath, real: &AbsPath, template: &FsRule) -> Option<FsRule> {
+        let parent = self.lookup.real_path(&literal.parent()?).ok()?.path;
+        let own = parent.join(literal.file_name()?);
+        let denied = list.effect == FsEffect::DenyWrite && own != *real;
+        denied.then(|| FsRule { matcher: Matcher::Path(own), lexical: None, ..template.clone() })
     }
 
     fn rule(&self, list: List, index: usize, spelled: &str, origin: &Origin) -> FsRule {

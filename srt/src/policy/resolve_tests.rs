@@ -130,7 +130,7 @@ fn policy(table: &[&'static str], settings: &Settings) -> Result<Policy, Vec<Fau
 }
 
 fn plan_of(table: &[&'static str], lists: [&[&str]; 4]) -> Plan {
-    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, new_mount_api: true };
+    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, user_notification: Answer::No(no_listener()), new_mount_api: true };
     plan::build(&policy(table, &settings(lists)).unwrap(), &support).unwrap()
 }
 
@@ -257,7 +257,7 @@ fn disabled_files_leave_credentials_and_the_kernel_closed() {
 
 #[test]
 fn gaps_name_the_users_own_rules_only() {
-    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, new_mount_api: true };
+    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, user_notification: Answer::No(no_listener()), new_mount_api: true };
     let mut settings = settings([&["gone"], &[], &["."], &["later"]]);
     let gaps = |settings: &Settings| plan::build(&policy(&["/w/"], settings).unwrap(), &support).err().map(|gaps| gaps.0.len());
     assert_eq!(gaps(&settings), Some(1));
@@ -270,10 +270,14 @@ fn gaps_name_the_users_own_rules_only() {
 #[test]
 fn a_missing_layer_is_a_gap_that_nothing_accepts() {
     let policy = policy(&["/w/"], &settings([&[], &[], &[], &[]])).unwrap();
-    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, new_mount_api: true };
+    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, user_notification: Answer::No(no_listener()), new_mount_api: true };
     for layer in ["user-namespaces", "seccomp"] {
         assert_eq!(plan::build(&policy, &support.clone().without(layer)).unwrap_err().0.len(), 1, "{layer}");
     }
     let plan = plan::build(&policy, &support.without("landlock")).unwrap();
     assert_eq!((plan.layers.landlock_abi, plan.gaps.len()), (0, 1));
+}
+
+fn no_listener() -> crate::plan::Refusal {
+    crate::plan::Refusal { cause: "none".to_owned(), remedy: "none".to_owned() }
 }

@@ -58,20 +58,37 @@ impl Survey<'_> {
 
 /// Every existing object that a rule names, protected names found below write roots, and the directories between them that must not move.
 pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, found: Vec<Found>) -> BTreeMap<AbsPath, Point> {
-    let mut points = BTreeMap::from([(AbsPath::root(), Point { kind: FileKind::Directory, pinned: false })]);
+    let mut points = BTreeMap::from([(AbsPath::root(), Point { kind: FileKind::Directory, pinned: false, opened: false })]);
     for rule in policy.rules() {
         let Some(path) = rule.path().filter(|path| !in_private_area(path)) else { continue };
         let found = lookup.real_path(path).ok().and_then(|found| found.kind);
         // What is made just before the mounts counts as existing.
         if let Some(kind) = found.or(rule.create.then_some(FileKind::Directory)) {
-            points.insert(path.clone(), Point { kind, pinned: false });
+            points.insert(path.clone(), Point { kind, pinned: false, opened: false });
         }
     }
     for Found { path, kind } in found {
-        points.entry(path).or_insert(Point { kind, pinned: false });
+        points.entry(path).or_insert(Point { kind, pinned: false, opened: false });
     }
     pin_ancestors(policy, &mut points);
+    open_parents(policy, lookup, &mut points);
     points
+}
+
+/// Where a permission names what does not exist, or a pattern, the directory that would hold it must not be mounted read-only.
+fn open_parents(policy: &FsPolicy, lookup: &dyn PathLookup, points: &mut BTreeMap<AbsPath, Point>) {
+    let existing = |path: &AbsPath| lookup.real_path(path).ok().and_then(|found| found.kind) == Some(FileKind::Directory);
+    for rule in policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite && !rule.create) {
+        let named = match &rule.matcher {
+            Matcher::Path(path) if !lookup.real_path(path).is_ok_and(|found| found.kind.is_some()) => path.parent(),
+            Matcher::Glob(glob) => Some(glob.literal_base()),
+            Matcher::Path(_) | Matcher::Protected(_) => None,
+        };
+        let directory = named.and_then(|named| named.ancestors().find(existing)).filter(|directory| !in_private_area(directory));
+        if let Some(directory) = directory {
+            points.entry(directory).or_insert(Point { kind: FileKind::Directory, pinned: false, opened: true }).opened = true;
+        }
+    }
 }
 
 fn in_private_area(path: &AbsPath) -> bool {
@@ -104,7 +121,7 @@ fn pin_ancestors(policy: &FsPolicy, points: &mut BTreeMap<AbsPath, Point>) {
     for path in denied {
         let between = path.ancestors().skip(1).take_while(|dir| writable(dir) && dir.parent().is_some_and(|parent| writable(&parent)));
         for directory in between {
-            points.entry(directory).or_insert(Point { kind: FileKind::Directory, pinned: true }).pinned = true;
+            points.entry(directory).or_insert(Point { kind: FileKind::Directory, pinned: true, opened: false }).pinned = true;
         }
     }
 }

@@ -3,9 +3,13 @@
 //! One thread, one loop, over the channel from `init`, the signals and the listening socket. It runs with the caller's rights, so everything that
 //! reaches it from inside goes through parsers that expect the worst.
 
+mod denials;
+mod process;
+mod questions;
 mod signals;
 mod terminal;
 
+use std::cell::RefCell;
 use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
@@ -14,11 +18,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::backend::{Report, Running};
-use crate::policy::NetPolicy;
+use crate::policy::Policy;
 use crate::proxy::{self, ProxyContext};
 use crate::violation::EventSink;
 use crate::{Fault, Outcome};
 
+use questions::Questions;
 use signals::Signals;
 use terminal::Terminal;
 
@@ -50,10 +55,10 @@ impl From<Fault> for End {
 }
 
 /// Supervises a run to its end. The private directory is gone afterwards, and so is every process of the sandbox.
-pub fn run(running: Running, network: NetPolicy, sink: EventSink) -> End {
+pub fn run(running: Running, policy: Policy, sink: EventSink) -> End {
     let terminal = Terminal::remember();
     let end = match event_loop() {
-        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, network, sink)).unwrap_or_else(End::from),
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, policy, sink)).unwrap_or_else(End::from),
         Err(fault) => fault.into(),
     };
     terminal.restore();
@@ -66,13 +71,14 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
     runtime.map_err(|error| Fault::os("start the event loop", error))
 }
 
-async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Result<End, Fault> {
+async fn supervise(running: &Running, policy: Policy, sink: EventSink) -> Result<End, Fault> {
     running.channel.set_nonblocking().map_err(|errno| Fault::os("listen to init", errno))?;
     // SAFETY: the descriptor is borrowed from `running`, which outlives this and keeps it open.
     let channel = unsafe { AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE) };
     let channel = channel.map_err(|error| Fault::os("listen to init", error))?;
     let signals = Signals::watch()?;
-    let mut context = Some((network, sink));
+    let questions = Questions { files: RefCell::new(Rc::new(policy.files)), events: sink.clone() };
+    let mut context = Some((policy.network, sink));
     let mut started = false;
     let mut continues = 0;
     loop {
@@ -86,6 +92,7 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
                             tokio::task::spawn_local(proxy::serve(listener.into(), context));
                         }
                     }
+                    Ok(Some((Report::Question { ticket, matter }, caller))) => questions.take(&running.channel, ticket, matter, caller),
                     Ok(Some((report, _))) => {
                         started |= report == Report::Started;
                         if let Some(end) = take(report, continues, running) {
@@ -111,7 +118,7 @@ fn init_is_gone(started: bool) -> End {
 /// One report; the end where it is the last.
 fn take(report: Report, continues: i32, running: &Running) -> Option<End> {
     match report {
-        Report::Started | Report::Listener => None,
+        Report::Started | Report::Listener | Report::Question { .. } => None,
         Report::Stopped(obeyed) => {
             // A request to continue that init had not yet seen will end the stop.
             if obeyed == continues {

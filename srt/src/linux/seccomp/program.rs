@@ -36,16 +36,21 @@ pub(in crate::linux) fn compile(spec: FilterSpec) -> Vec<sock_filter> {
         jump(libc::BPF_JSET, X32, 0, 1),
         give(refusal(ENOSYS)),
     ];
-    program.extend(search(&rows));
+    program.extend(search(&rows, if spec.broker { ASK } else { refusal(EPERM) }));
     program
 }
 
+/// The call stops, and the broker answers.
+pub(super) const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
+
 /// A tree over sorted rows; few rows are tried in turn.
-fn search(rows: &[(libc::c_long, Action)]) -> Vec<sock_filter> {
+///
+/// `denial` is what a refusal with `EPERM` returns: with a broker, that is told of it and gives the errno.
+fn search(rows: &[(libc::c_long, Action)], denial: u32) -> Vec<sock_filter> {
     if rows.len() <= 2 {
         let mut program = Vec::new();
         for (number, action) in rows {
-            let leaf = leaf(*action);
+            let leaf = leaf(*action, denial);
             program.push(jump(libc::BPF_JEQ, number_of(*number), 0, distance(leaf.len())));
             program.extend(leaf);
         }
@@ -53,25 +58,32 @@ fn search(rows: &[(libc::c_long, Action)]) -> Vec<sock_filter> {
         return program;
     }
     let (left, right) = rows.split_at(rows.len() / 2);
-    let (left_code, right_code) = (search(left), search(right));
-    let mut program = vec![jump(libc::BPF_JGE, number_of(right[0].0), distance(left_code.len()), 0)];
+    let (left_code, right_code) = (search(left, denial), search(right, denial));
+    let mut program = match u8::try_from(left_code.len()) {
+        Ok(near) => vec![jump(libc::BPF_JGE, number_of(right[0].0), near, 0)],
+        // A conditional jump reaches 255 instructions.
+        Err(_) => vec![jump(libc::BPF_JGE, number_of(right[0].0), 0, 1), leap(left_code.len())],
+    };
     program.extend(left_code);
     program.extend(right_code);
     program
 }
 
-fn leaf(action: Action) -> Vec<sock_filter> {
-    let tests = match action {
+fn leaf(action: Action, denial: u32) -> Vec<sock_filter> {
+    let (tests, hit) = match action {
+        Action::Refuse(EPERM) => return vec![give(denial)],
         Action::Refuse(errno) => return vec![give(refusal(errno))],
-        Action::RefuseIf(tests) => tests,
+        Action::Ask => return vec![give(ASK)],
+        Action::RefuseIf(tests) => (tests, denial),
+        Action::AskIf(tests) => (tests, ASK),
     };
-    let mut program: Vec<sock_filter> = tests.iter().flat_map(|test| code(*test)).collect();
+    let mut program: Vec<sock_filter> = tests.iter().flat_map(|test| code(*test, hit)).collect();
     program.push(give(libc::SECCOMP_RET_ALLOW));
     program
 }
 
-/// Code that returns `EPERM` where the test holds, and falls through where it does not.
-fn code(test: Test) -> Vec<sock_filter> {
+/// Code that returns `hit` where the test holds, and falls through where it does not.
+fn code(test: Test, hit: u32) -> Vec<sock_filter> {
     let mut program = Vec::new();
     match test {
         Test::AnyBit { argument, bits } => {
@@ -111,8 +123,23 @@ fn code(test: Test) -> Vec<sock_filter> {
             program.push(load(argument_offset(mode)));
             program.push(jump(libc::BPF_JSET, bits, 0, 1));
         }
+        Test::Opens { flags, bits } => {
+            program.push(load(argument_offset(flags)));
+            program.push(jump(libc::BPF_JSET, libc::O_PATH as u32, 2, 0));
+            program.push(jump(libc::BPF_JSET, bits, 0, 1));
+        }
+        Test::NoBit { argument, bits } => {
+            program.push(load(argument_offset(argument)));
+            program.push(jump(libc::BPF_JSET, bits, 1, 0));
+        }
+        Test::NotNull { argument } => {
+            program.push(load(argument_offset(argument)));
+            program.push(jump(libc::BPF_JEQ, 0, 0, 2));
+            program.push(load(argument_offset(argument) + 4));
+            program.push(jump(libc::BPF_JEQ, 0, 1, 0));
+        }
     }
-    program.push(give(refusal(EPERM)));
+    program.push(give(hit));
     program
 }
 
@@ -151,6 +178,11 @@ fn give(value: u32) -> sock_filter {
 
 fn statement(code: u32, k: u32) -> sock_filter {
     sock_filter { code: code as u16, jt: 0, jf: 0, k }
+}
+
+/// A jump without condition, over so many instructions.
+fn leap(instructions: usize) -> sock_filter {
+    statement(libc::BPF_JMP | libc::BPF_JA, u32::try_from(instructions).expect("a filter has at most 4096 instructions"))
 }
 
 fn jump(kind: u32, k: u32, jt: u8, jf: u8) -> sock_filter {

@@ -3,6 +3,10 @@
 /// What a run's settings change in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterSpec {
+    /// Does the broker stand behind the filter? Then it gets every call that changes names or sends to addresses, and tells of every refusal.
+    pub broker: bool,
+    /// Does the broker also look at opens for reading (`violations.reads`)?
+    pub watch_reads: bool,
     /// May UNIX sockets be made?
     pub unix_sockets: bool,
     /// Does nothing else keep `kill(0, …)` from reaching the caller's process group outside (Landlock below ABI 6)?
@@ -18,6 +22,10 @@ pub(super) enum Action {
     Refuse(u16),
     /// `EPERM` where a test holds; else allowed.
     RefuseIf(&'static [Test]),
+    /// The broker's, whatever the arguments.
+    Ask,
+    /// The broker's where a test holds; else allowed.
+    AskIf(&'static [Test]),
 }
 
 /// A test of one argument's low 32 bits. The kernel takes these arguments as `int` or `unsigned int` and drops the upper half, so the upper half must not
@@ -36,6 +44,12 @@ pub(super) enum Test {
     FirstTwo { first: u32, second: u32 },
     /// The flags of an open that makes a file, with a mode that has any of these bits. Without such a flag the mode is whatever the register held.
     CreatesWith { flags: u8, mode: u8, bits: u32 },
+    /// Any of these bits is set, and `O_PATH` is not, which makes the kernel ignore them.
+    Opens { flags: u8, bits: u32 },
+    /// None of these bits is set.
+    NoBit { argument: u8, bits: u32 },
+    /// A pointer that is not null: both halves count.
+    NotNull { argument: u8 },
 }
 
 pub(super) const EPERM: u16 = libc::EPERM as u16;
@@ -98,6 +112,8 @@ const SOCKETPAIR_WITHOUT_UNIX: &[Test] = &[
 /// The table. Calls that need a capability the command never has, and nothing else would allow, are left to the kernel: each row costs time at every start.
 pub(super) fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
     const REFUSE: Action = Action::Refuse(EPERM);
+    // The broker judges where they lead.
+    let unix_sockets = spec.unix_sockets || spec.broker;
     let mut rows = vec![
         // The file tree is ours to arrange.
         (libc::SYS_mount, REFUSE),
@@ -143,19 +159,91 @@ pub(super) fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
         (libc::SYS_ioprio_set, Action::RefuseIf(&[Test::FirstTwo { first: IOPRIO_WHO_PGRP, second: 0 }])),
         // The limits of PID 1: without descriptors it could not do its work.
         (libc::SYS_prlimit64, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[1] }])),
-        (libc::SYS_socket, Action::RefuseIf(if spec.unix_sockets { SOCKET } else { SOCKET_WITHOUT_UNIX })),
+        (libc::SYS_socket, Action::RefuseIf(if unix_sockets { SOCKET } else { SOCKET_WITHOUT_UNIX })),
         (
             libc::SYS_socketpair,
-            Action::RefuseIf(if spec.unix_sockets { &[Test::NoneOf { argument: 0, values: &[UNIX] }] } else { SOCKETPAIR_WITHOUT_UNIX }),
+            Action::RefuseIf(if unix_sockets { &[Test::NoneOf { argument: 0, values: &[UNIX] }] } else { SOCKETPAIR_WITHOUT_UNIX }),
         ),
     ];
     if spec.refuse_group_kill {
         rows.push((libc::SYS_kill, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[0] }])));
     }
-    if spec.refuse_set_id {
-        rows.extend(set_id_rows());
+    match spec.broker {
+        true => rows.extend(broker_rows(spec.watch_reads)),
+        false if spec.refuse_set_id => rows.extend(set_id_rows()),
+        false => {}
     }
     rows
+}
+
+const WRITES: i32 = super::super::broker::WRITE_INTENT;
+
+/// What the broker performs: see its module. Modes are looked at there too.
+fn broker_rows(watch_reads: bool) -> Vec<(libc::c_long, Action)> {
+    const OPEN_2: Action = Action::AskIf(&[Test::Opens { flags: 2, bits: WRITES as u32 }]);
+    let mut rows = vec![
+        (libc::SYS_openat, if watch_reads { Action::AskIf(&[Test::NoBit { argument: 2, bits: PATH_ONLY }]) } else { OPEN_2 }),
+        (libc::SYS_mkdirat, Action::Ask),
+        (libc::SYS_mknodat, Action::Ask),
+        (libc::SYS_unlinkat, Action::Ask),
+        (libc::SYS_renameat, Action::Ask),
+        (libc::SYS_renameat2, Action::Ask),
+        (libc::SYS_linkat, Action::Ask),
+        (libc::SYS_symlinkat, Action::Ask),
+        (libc::SYS_truncate, Action::Ask),
+        (libc::SYS_fchmod, Action::Ask),
+        (libc::SYS_fchmodat, Action::Ask),
+        (SYS_FCHMODAT2, Action::Ask),
+        (libc::SYS_fchown, Action::Ask),
+        (libc::SYS_fchownat, Action::Ask),
+        (libc::SYS_utimensat, Action::Ask),
+        (libc::SYS_setxattr, Action::Ask),
+        (libc::SYS_lsetxattr, Action::Ask),
+        (libc::SYS_fsetxattr, Action::Ask),
+        (libc::SYS_removexattr, Action::Ask),
+        (libc::SYS_lremovexattr, Action::Ask),
+        (libc::SYS_fremovexattr, Action::Ask),
+        (libc::SYS_connect, Action::Ask),
+        (libc::SYS_bind, Action::Ask),
+        (libc::SYS_sendto, Action::AskIf(&[Test::NotNull { argument: 4 }])),
+        (libc::SYS_sendmsg, Action::Ask),
+        (libc::SYS_sendmmsg, Action::Ask),
+        // Their flags or their paths are in memory, or they are too new to be needed: callers fall back to the older calls.
+        (libc::SYS_openat2, Action::Refuse(ENOSYS)),
+        (SYS_SETXATTRAT, Action::Refuse(ENOSYS)),
+        (SYS_REMOVEXATTRAT, Action::Refuse(ENOSYS)),
+        (SYS_FILE_SETATTR, Action::Refuse(ENOSYS)),
+        // What the broker does for a caller would not be held to rules that the caller sets itself.
+        (libc::SYS_landlock_create_ruleset, Action::Refuse(libc::EOPNOTSUPP as u16)),
+    ];
+    #[cfg(target_arch = "x86_64")]
+    rows.extend(legacy_rows(watch_reads));
+    rows
+}
+
+const PATH_ONLY: u32 = libc::O_PATH as u32;
+
+#[cfg(target_arch = "x86_64")]
+fn legacy_rows(watch_reads: bool) -> Vec<(libc::c_long, Action)> {
+    const OPEN_1: Action = Action::AskIf(&[Test::Opens { flags: 1, bits: WRITES as u32 }]);
+    let open = if watch_reads { Action::AskIf(&[Test::NoBit { argument: 1, bits: PATH_ONLY }]) } else { OPEN_1 };
+    let others = [
+        libc::SYS_creat,
+        libc::SYS_mkdir,
+        libc::SYS_mknod,
+        libc::SYS_unlink,
+        libc::SYS_rmdir,
+        libc::SYS_rename,
+        libc::SYS_link,
+        libc::SYS_symlink,
+        libc::SYS_chmod,
+        libc::SYS_chown,
+        libc::SYS_lchown,
+        libc::SYS_utime,
+        libc::SYS_utimes,
+        libc::SYS_futimesat,
+    ];
+    std::iter::once((libc::SYS_open, open)).chain(others.map(|number| (number, Action::Ask))).collect()
 }
 
 /// Every call that gives a file its mode. The mode of openat2 is in memory, so it is refused as if the kernel were older: callers fall back to openat.
@@ -182,5 +270,11 @@ fn set_id_rows() -> Vec<(libc::c_long, Action)> {
 
 /// Linux 6.6; the same number on every architecture.
 const SYS_FCHMODAT2: libc::c_long = 452;
+/// Linux 6.13.
+const SYS_SETXATTRAT: libc::c_long = 463;
+/// Linux 6.13.
+const SYS_REMOVEXATTRAT: libc::c_long = 466;
+/// Linux 6.17.
+const SYS_FILE_SETATTR: libc::c_long = 469;
 /// Linux 6.15; not in the libc crate yet. The same number on every architecture.
 const SYS_OPEN_TREE_ATTR: libc::c_long = 467;

@@ -2,11 +2,14 @@
 
 use seccompiler::sock_filter;
 
-use super::program::{NATIVE, X32, compile, refusal};
+use super::program::{ASK, NATIVE, X32, compile, refusal};
 use super::table::{Action, ENOSYS, EPERM, FilterSpec, INET, UNIX, table};
 
-const ALL: FilterSpec = FilterSpec { unix_sockets: true, refuse_group_kill: false, refuse_set_id: false };
-const CLOSED: FilterSpec = FilterSpec { unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
+const ALL: FilterSpec = FilterSpec { broker: false, watch_reads: false, unix_sockets: true, refuse_group_kill: false, refuse_set_id: false };
+const BROKER: FilterSpec =
+    FilterSpec { broker: true, watch_reads: false, unix_sockets: false, refuse_group_kill: false, refuse_set_id: true };
+const READS: FilterSpec = FilterSpec { watch_reads: true, ..BROKER };
+const CLOSED: FilterSpec = FilterSpec { broker: false, watch_reads: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
 
 /// An interpreter for the instructions that `compile` emits: independent of it, and of the kernel.
 fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64; 6]) -> (u32, usize) {
@@ -30,6 +33,10 @@ fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64;
             code if code == libc::BPF_ALU | libc::BPF_AND | libc::BPF_K => {
                 value &= step.k;
                 at += 1;
+                continue;
+            }
+            code if code == libc::BPF_JMP | libc::BPF_JA => {
+                at += 1 + step.k as usize;
                 continue;
             }
             code if code == libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K => value == step.k,
@@ -63,6 +70,46 @@ fn every_row_of_the_table_is_found_and_every_other_number_is_allowed() {
             };
             assert_eq!(verdict(spec, number, &arguments), expected, "call {number}");
         }
+    }
+}
+
+#[test]
+fn the_broker_gets_every_refusal_and_every_row_of_its_own() {
+    for spec in [BROKER, READS] {
+        let rows = table(spec);
+        for number in 0..600 {
+            let arguments = if number == libc::SYS_socketpair { [UNIX.into(), 2, 0] } else { [UNIX.into(), 0x5, 6] };
+            let expected = match rows.iter().find(|row| row.0 == number) {
+                Some((_, Action::Refuse(EPERM) | Action::Ask)) => ASK,
+                Some((_, Action::Refuse(errno))) => refusal(*errno),
+                // Without flags, an open asks for reading.
+                Some((number, Action::AskIf(_))) if [libc::SYS_open, libc::SYS_openat].contains(number) && spec.watch_reads => ASK,
+                _ => ALLOW,
+            };
+            let arguments = if [libc::SYS_open, libc::SYS_openat].contains(&number) { [0, 0, 0] } else { arguments };
+            assert_eq!(verdict(spec, number, &arguments), expected, "call {number}");
+        }
+        assert_eq!(verdict(spec, libc::SYS_ioctl, &[0, 0x5412]), ASK);
+        assert_eq!(verdict(spec, libc::SYS_socket, &[38, 5, 0]), ASK);
+    }
+}
+
+#[test]
+fn opens_go_to_the_broker_by_their_intent() {
+    let flags = |flags: i32| verdict(BROKER, libc::SYS_openat, &[0, 0, flags as u64, 0]);
+    for intent in [libc::O_WRONLY, libc::O_RDWR, libc::O_CREAT, libc::O_TRUNC, libc::O_TMPFILE, libc::O_RDONLY | libc::O_CREAT] {
+        assert_eq!(flags(intent), ASK, "{intent:#x}");
+        assert_eq!(flags(intent | libc::O_PATH), ALLOW, "{intent:#x} with O_PATH");
+    }
+    for harmless in [libc::O_RDONLY, libc::O_DIRECTORY, libc::O_APPEND, libc::O_CLOEXEC | libc::O_NONBLOCK] {
+        assert_eq!(flags(harmless), ALLOW, "{harmless:#x}");
+    }
+}
+
+#[test]
+fn a_send_goes_to_the_broker_where_it_names_an_address() {
+    for (address, expected) in [(0, ALLOW), (1, ASK), (1 << 32, ASK), (u64::MAX, ASK)] {
+        assert_eq!(verdict(BROKER, libc::SYS_sendto, &[3, 0, 0, 0, address, 0]), expected, "{address:#x}");
     }
 }
 

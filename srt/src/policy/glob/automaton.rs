@@ -3,7 +3,7 @@
 use super::parse::Token;
 
 /// What one state does with the next character.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum Step {
     /// Moves on at this character.
     Literal(char),
@@ -22,11 +22,11 @@ enum Step {
 }
 
 /// The steps in order; the state after the last one accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Automaton(Vec<Step>);
 
 /// The states reached so far.
-pub(super) struct States<'a> {
+pub(in crate::policy) struct States<'a> {
     steps: &'a [Step],
     /// One per step, and the accepting one.
     alive: Vec<bool>,
@@ -71,6 +71,13 @@ impl Automaton {
     }
 }
 
+impl PartialEq for States<'_> {
+    /// Of the same automaton: the same texts lead on.
+    fn eq(&self, other: &Self) -> bool {
+        self.alive == other.alive
+    }
+}
+
 impl States<'_> {
     /// Has the whole pattern been matched?
     pub(super) fn accepts(&self) -> bool {
@@ -78,7 +85,7 @@ impl States<'_> {
     }
 
     /// Is there a non-empty text after which it would accept? Every step can be satisfied, so any state before the last says yes.
-    pub(super) fn wants_more(&self) -> bool {
+    pub(in crate::policy) fn wants_more(&self) -> bool {
         self.alive[..self.steps.len()].contains(&true)
     }
 
@@ -88,6 +95,26 @@ impl States<'_> {
             chunk.valid().chars().for_each(|character| self.step(Unit::Character(character)));
             chunk.invalid().iter().for_each(|_| self.step(Unit::Byte));
         }
+    }
+
+    /// Has a `**` been reached that is never left again?
+    pub(in crate::policy) fn in_a_loop(&self) -> bool {
+        self.loops().next().is_some()
+    }
+
+    /// Is every state that of a `**`, or what follows it directly?
+    pub(in crate::policy) fn only_loops(&self) -> bool {
+        let mut reached = States { steps: self.steps, alive: vec![false; self.alive.len()], next: Vec::new() };
+        for at in self.loops() {
+            reached.alive[at] = true;
+            reached.alive[at + 1] = true;
+        }
+        reached.skip_optional();
+        self.alive.iter().zip(&reached.alive).all(|(alive, reached)| !alive || *reached)
+    }
+
+    fn loops(&self) -> impl Iterator<Item = usize> {
+        self.steps.iter().enumerate().filter(|(at, step)| self.alive[*at] && matches!(step, Step::Deep | Step::Inside)).map(|(at, _)| at)
     }
 
     fn step(&mut self, unit: Unit) {

@@ -1,0 +1,271 @@
+//! open(2) with write intent.
+//!
+//! The file is opened here, by the name that was judged, and its descriptor given to the caller. Never through a link in last place: where one leads is judged as a name
+//! of its own.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::call::{PathAt, WRITE_INTENT};
+use super::judge::{self, Need, Verdict};
+use super::resolve::{Followed, Place, link_of, own_link, real_path};
+use super::stop::{Denial, Stop, Target};
+use super::work::{Effect, Work};
+use crate::policy::{AbsPath, FsPolicy};
+
+/// What an open asks for beside the path.
+#[derive(Clone, Copy)]
+pub(super) struct Opening {
+    pub(super) flags: i32,
+    pub(super) mode: u32,
+}
+
+/// Set-user-id and set-group-id.
+const SET_ID: u32 = 0o6000;
+
+impl Opening {
+    fn has(self, flag: i32) -> bool {
+        self.flags & flag == flag
+    }
+
+    fn need(self) -> Need {
+        match (self.has(libc::O_CREAT), self.has(libc::O_EXCL)) {
+            (true, true) => Need::Free,
+            (true, false) => Need::Any,
+            _ => Need::Content,
+        }
+    }
+
+    /// Does a link in last place lead on? Not for a new file, nor where the caller says so.
+    fn follows(self) -> bool {
+        !self.has(libc::O_NOFOLLOW) && !self.has(libc::O_CREAT | libc::O_EXCL)
+    }
+
+    fn makes_set_id(self) -> bool {
+        let makes = self.has(libc::O_CREAT) || self.is_nameless();
+        makes && self.mode & SET_ID != 0
+    }
+
+    fn is_nameless(self) -> bool {
+        self.has(libc::O_TMPFILE)
+    }
+}
+
+/// Performs the open.
+pub(super) fn open(work: &Work<'_>, at: PathAt, opening: Opening) -> Result<Effect, Stop> {
+    let policy = work.policy();
+    let mut resolver = work.resolver();
+    let mut place = resolver.place(at)?;
+    work.caller.check()?;
+    if opening.makes_set_id() {
+        work.refuse_set_id()?;
+    }
+    loop {
+        if opening.is_nameless() {
+            return match resolver.follow(&place)? {
+                Some(Followed::Place(next)) => {
+                    place = next;
+                    continue;
+                }
+                Some(Followed::Object(object)) => nameless(work, &policy, object, opening),
+                None => nameless(work, &policy, place.object()?, opening),
+            };
+        }
+        // What lies behind a link may be allowed where its own name is not covered; a name that is forbidden is no way to anything.
+        let blocked = match judge::verdict(&policy, &place.path) {
+            Verdict::Forbidden(rule) => return Err(judge::refuse(rule, &place, opening.need())),
+            Verdict::NotCovered(_) => true,
+            Verdict::Allowed => false,
+        };
+        if blocked && !opening.follows() {
+            judge::admit(&policy, &place, opening.need())?;
+        }
+        if !blocked || !opening.follows() {
+            match attempt(work, &place, opening) {
+                Err(Errno::LOOP) if opening.follows() => {}
+                Err(errno) => return Err(judge::explain(&policy, &place, opening.need(), errno)),
+                Ok(file) => return Ok(finish(file, opening)),
+            }
+        }
+        match resolver.follow(&place)? {
+            Some(Followed::Place(next)) => place = next,
+            Some(Followed::Object(object)) => return reopen(work, &policy, &place, object, opening),
+            None => {
+                judge::admit(&policy, &place, opening.need())?;
+                return match attempt(work, &place, opening) {
+                    Ok(file) => Ok(finish(file, opening)),
+                    Err(errno) => Err(judge::explain(&policy, &place, opening.need(), errno)),
+                };
+            }
+        }
+    }
+}
+
+fn finish(file: OwnedFd, opening: Opening) -> Effect {
+    Effect::Descriptor { file, close_on_exec: opening.has(libc::O_CLOEXEC) }
+}
+
+/// Opens the place itself.
+fn attempt(work: &Work<'_>, place: &Place, opening: Opening) -> Result<OwnedFd, Errno> {
+    if place.path.as_bytes() == b"/dev/tty" {
+        return super::terminal::open(&work.caller, opening.flags);
+    }
+    if opening.has(libc::O_CREAT) {
+        work.take_umask()?;
+    }
+    // A slash at the end would make the kernel follow a link; without one, only a directory may be there, and none can be opened for writing.
+    if place.directory {
+        return Err(if opening.has(libc::O_CREAT) { Errno::ISDIR } else { not_a_file(place) });
+    }
+    open_patiently(work, place.parent.as_fd(), &place.name, opening, libc::O_NOFOLLOW)
+}
+
+fn not_a_file(place: &Place) -> Errno {
+    match place.object().and_then(rustix::fs::fstat) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Errno::ISDIR,
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => Errno::LOOP,
+        Ok(_) => Errno::NOTDIR,
+        Err(errno) => errno,
+    }
+}
+
+/// First without waiting, so that the broker is not held up; where that is not possible, waiting, on a thread that others do not need.
+fn open_patiently(work: &Work<'_>, directory: BorrowedFd<'_>, name: &CStr, opening: Opening, more: i32) -> Result<OwnedFd, Errno> {
+    let flags = (opening.flags | more | libc::O_NOCTTY | libc::O_CLOEXEC) & !libc::O_NONBLOCK;
+    let open = |flags: i32| rustix::fs::openat(directory, name, OFlags::from_bits_retain(flags as u32), mode(opening.mode));
+    if opening.has(libc::O_NONBLOCK) {
+        return open(flags | libc::O_NONBLOCK);
+    }
+    match open(flags | libc::O_NONBLOCK) {
+        // A FIFO that nobody reads yet; a file that another program has leased.
+        Err(Errno::NXIO | Errno::AGAIN) => work.while_blocked(|| open(flags)),
+        Ok(file) if opening.flags & libc::O_ACCMODE == libc::O_RDONLY && is_fifo(&file) => work.while_blocked(|| open(flags)),
+        Ok(file) => {
+            let status = OFlags::from_bits_retain((opening.flags & !libc::O_NONBLOCK) as u32);
+            rustix::fs::fcntl_setfl(&file, status)?;
+            Ok(file)
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+fn mode(bits: u32) -> Mode {
+    Mode::from_bits_truncate(bits & 0o7777)
+}
+
+fn is_fifo(file: impl AsFd) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
+}
+
+/// `/dev/stdout`, `/proc/self/fd/3`: the object that the caller's link leads to, opened anew.
+fn reopen(work: &Work<'_>, policy: &FsPolicy, place: &Place, object: OwnedFd, opening: Opening) -> Result<Effect, Stop> {
+    if let Some(path) = named(&object)? {
+        let granted = || work.holds_for_writing(place);
+        match judge::verdict(policy, &path) {
+            Verdict::Allowed => {}
+            // What the caller can write through a descriptor, it may open by the descriptor's name.
+            Verdict::NotCovered(_) | Verdict::Forbidden(_) if granted() => {}
+            Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => return Err(Denial::by(rule, Errno::PERM, path).into()),
+        }
+    }
+    let name = std::ffi::CString::new(own_link(object.as_fd())).map_err(|_| Errno::INVAL)?;
+    let file = open_patiently(work, CWD, &name, opening, 0).map_err(|errno| match errno {
+        Errno::ROFS => denied_by_mount(policy, &object).unwrap_or(Stop::Errno(errno)),
+        errno => Stop::Errno(errno),
+    })?;
+    Ok(finish(file, opening))
+}
+
+fn denied_by_mount(policy: &FsPolicy, object: &OwnedFd) -> Option<Stop> {
+    let path = named(object).ok()??;
+    match judge::verdict(policy, &path) {
+        Verdict::Allowed => None,
+        Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => Some(Denial::by(rule, Errno::ROFS, path).into()),
+    }
+}
+
+/// The path of an object that has one: not of pipes, sockets, memory, nor of files that were removed.
+pub(super) fn named(object: &OwnedFd) -> Result<Option<AbsPath>, Errno> {
+    let stat = rustix::fs::fstat(object)?;
+    let has_name = stat.st_nlink > 0 && link_of(object.as_fd())?.to_bytes().first() == Some(&b'/');
+    if has_name { real_path(object.as_fd()).map(Some) } else { Ok(None) }
+}
+
+/// `O_TMPFILE`: a file without a name in a directory. It gets a name by link(2), which is judged.
+fn nameless(work: &Work<'_>, policy: &FsPolicy, directory: OwnedFd, opening: Opening) -> Result<Effect, Stop> {
+    let path = real_path(directory.as_fd())?;
+    if let Verdict::Forbidden(rule) = judge::verdict(policy, &path) {
+        return Err(Denial::by(rule, Errno::PERM, path).into());
+    }
+    work.take_umask()?;
+    let flags = (opening.flags | libc::O_CLOEXEC) & !libc::O_NOFOLLOW;
+    match rustix::fs::openat(&directory, c".", OFlags::from_bits_retain(flags as u32), mode(opening.mode)) {
+        Ok(file) => Ok(finish(file, opening)),
+        Err(Errno::ROFS) => match judge::verdict(policy, &path) {
+            Verdict::NotCovered(rule) => Err(Denial::by(rule, Errno::ROFS, path).into()),
+            _ => Err(Errno::ROFS.into()),
+        },
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// An open for reading, where those are watched: what the policy hides is told of. The kernel performs it: it is the mounts that deny.
+pub(super) fn look(work: &Work<'_>, at: PathAt, flags: i32) -> Result<Effect, Stop> {
+    debug_assert_eq!(flags & WRITE_INTENT, 0);
+    if let Some(path) = hidden(work, at, flags) {
+        let rule = work.policy().decide(&path, crate::policy::Access::Read).rule.id.to_string();
+        work.tell(&Denial { errno: Errno::ACCESS, target: Target::Read(path), rule });
+    }
+    Ok(Effect::LetGo)
+}
+
+/// The real path, where it may not be read and something is there.
+fn hidden(work: &Work<'_>, at: PathAt, flags: i32) -> Option<AbsPath> {
+    let policy = work.policy();
+    let mut resolver = work.resolver();
+    let mut place = match resolver.place(at) {
+        Ok(place) => place,
+        Err(_) => return hidden_above(work, &policy, at),
+    };
+    loop {
+        if !policy.decide(&place.path, crate::policy::Access::Read).allowed {
+            return (place.object().err() != Some(Errno::NOENT)).then_some(place.path);
+        }
+        if flags & libc::O_NOFOLLOW != 0 {
+            return None;
+        }
+        match resolver.follow(&place).ok()? {
+            Some(Followed::Place(next)) => place = next,
+            Some(Followed::Object(_)) | None => return None,
+        }
+    }
+}
+
+/// A path through a hidden directory cannot be resolved: judged as it is written.
+fn hidden_above(work: &Work<'_>, policy: &FsPolicy, at: PathAt) -> Option<AbsPath> {
+    let text = work.caller.text(at.text).ok()?;
+    let base = if text.as_bytes().first() == Some(&b'/') {
+        AbsPath::root()
+    } else {
+        real_path(work.resolver().start(at.directory).ok()?.as_fd()).ok()?
+    };
+    let path = AbsPath::resolve(&base, std::path::Path::new(std::ffi::OsStr::from_bytes(text.as_bytes())));
+    (!policy.decide(&path, crate::policy::Access::Read).allowed).then_some(path)
+}
+
+use std::os::unix::ffi::OsStrExt as _;
+
+impl Work<'_> {
+    /// Is the caller's descriptor of that number in `/proc/<pid>/fd` open for writing?
+    fn holds_for_writing(&self, place: &Place) -> bool {
+        let number = || place.name.to_str().ok()?.parse::<i32>().ok();
+        let copy = number().and_then(|number| self.caller.descriptor(number).ok());
+        copy.is_some_and(|copy| {
+            debug_assert!(copy.as_raw_fd() >= 0);
+            rustix::fs::fcntl_getfl(&copy).is_ok_and(|flags| flags & OFlags::ACCMODE != OFlags::RDONLY && !flags.contains(OFlags::PATH))
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! May it be done? The policy's answer, and whose answer the caller sees.
+//!
+//! Where the policy denies and the call would have failed anyway (nothing there, already there, no permission), the caller gets the kernel's own error, and nobody is told: that
+//! is no violation. Where the tree is mounted read-only, the kernel refuses by itself and with its own errno, so the call is tried.
+
+use std::os::fd::AsFd as _;
+
+use rustix::fs::{Access as Permission, AtFlags, StatVfsMountFlags};
+use rustix::io::Errno;
+
+use super::resolve::Place;
+use super::stop::{Denial, Stop};
+use crate::policy::{AbsPath, Access, FsEffect, FsPolicy, FsRule};
+
+/// What a call needs of the name that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Something must be there, whose name is taken away.
+    Removed,
+    /// Something must be there that is changed: its content.
+    Content,
+    /// Something must be there whose owner may change it: mode, owner, times.
+    Metadata,
+    /// Whatever is there is replaced by another name.
+    Replaced,
+    /// Nothing may be there.
+    Free,
+    /// Whatever is there.
+    Any,
+}
+
+/// What is to be done about a place.
+pub(super) enum Verdict<'a> {
+    /// The policy allows it.
+    Allowed,
+    /// No permission covers it; the kernel says so itself where the tree is read-only.
+    NotCovered(&'a FsRule),
+    /// A rule forbids it.
+    Forbidden(&'a FsRule),
+}
+
+/// Asks the policy about writing.
+pub(super) fn verdict<'a>(policy: &'a FsPolicy, path: &AbsPath) -> Verdict<'a> {
+    let verdict = policy.decide(path, Access::Write);
+    match verdict {
+        verdict if verdict.allowed => Verdict::Allowed,
+        verdict if policy.is_default(verdict.rule) => Verdict::NotCovered(verdict.rule),
+        verdict => Verdict::Forbidden(verdict.rule),
+    }
+}
+
+/// Passes where the call may be made; the kernel may still refuse it, and [`explain`] then tells why.
+///
+/// # Errors
+/// The refusal, or the error that the call would have ended with anyway.
+pub(super) fn admit(policy: &FsPolicy, place: &Place, need: Need) -> Result<(), Stop> {
+    match verdict(policy, &place.path) {
+        Verdict::Allowed => Ok(()),
+        Verdict::NotCovered(_) if is_read_only(place) => Ok(()),
+        Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => Err(refuse(rule, place, need)),
+    }
+}
+
+/// The refusal by a rule, unless the call would have failed without it.
+pub(super) fn refuse(rule: &FsRule, place: &Place, need: Need) -> Stop {
+    match would_fail(place, need) {
+        Some(errno) => errno.into(),
+        None => Denial::by(rule, errno_of(rule), place.path.clone()).into(),
+    }
+}
+
+/// A call that the kernel refused: by the policy, whose read-only mounts and Landlock rules it met, or for a reason of its own.
+pub(super) fn explain(policy: &FsPolicy, place: &Place, need: Need, errno: Errno) -> Stop {
+    let denied = match verdict(policy, &place.path) {
+        Verdict::Allowed => return errno.into(),
+        Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => Denial::by(rule, errno, place.path.clone()),
+    };
+    match errno {
+        Errno::ROFS => denied.into(),
+        // Landlock's, where plain permissions would have let it pass.
+        Errno::ACCESS if would_fail(place, need).is_none() => denied.into(),
+        _ => errno.into(),
+    }
+}
+
+fn errno_of(rule: &FsRule) -> Errno {
+    if rule.effect == FsEffect::DenyRead { Errno::ACCESS } else { Errno::PERM }
+}
+
+fn is_read_only(place: &Place) -> bool {
+    rustix::fs::fstatvfs(&place.parent).is_ok_and(|info| info.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+/// The error of a call whatever the policy says; read-only mounts are the policy's, so `EROFS` is none.
+fn would_fail(place: &Place, need: Need) -> Option<Errno> {
+    let found = rustix::fs::statat(&place.parent, &*place.name, AtFlags::SYMLINK_NOFOLLOW);
+    match (need, found) {
+        (Need::Free, Ok(_)) => return Some(Errno::EXIST),
+        (Need::Removed | Need::Content | Need::Metadata, Err(errno)) => return Some(errno),
+        (Need::Metadata, Ok(stat)) => {
+            return (stat.st_uid != rustix::process::geteuid().as_raw()).then_some(Errno::PERM);
+        }
+        (Need::Content, Ok(_)) => return lacks(place, &place.name, Permission::WRITE_OK),
+        (Need::Any, Ok(_)) => return lacks(place, &place.name, Permission::WRITE_OK),
+        (Need::Free | Need::Any | Need::Replaced, Err(Errno::NOENT)) | (Need::Removed | Need::Replaced, Ok(_)) => {}
+        (_, Err(errno)) => return Some(errno),
+    }
+    lacks(place, c".", Permission::WRITE_OK | Permission::EXEC_OK)
+}
+
+fn lacks(place: &Place, name: &std::ffi::CStr, wanted: Permission) -> Option<Errno> {
+    match rustix::fs::accessat(place.parent.as_fd(), name, wanted, AtFlags::empty()) {
+        Ok(()) | Err(Errno::ROFS) => None,
+        Err(errno) => Some(errno),
+    }
+}

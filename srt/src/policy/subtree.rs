@@ -1,0 +1,132 @@
+//! What moving a directory, or a link in its place, does to the names below it.
+//!
+//! Pure. A rule on a name holds for the file of that name, whichever way it got there. A directory that is renamed takes all names below it along, and a symbolic link gives
+//! them new ones, so both can free a denied name or fill it: `mv .git x; …; mv x .git`. Such moves and links are denied themselves, whatever lies in the
+//! directory at the time.
+
+use super::fs::{FsEffect, FsPolicy, FsRule, Matcher};
+use super::protected::ProtectedName;
+use super::{AbsPath, Glob};
+
+impl FsPolicy {
+    /// The rule against moving whatever is at `from` to `to`: something below one of them is denied that would not be below the other.
+    ///
+    /// Asked whatever the object is: it could be exchanged for a directory after the question.
+    pub fn denies_move(&self, from: &AbsPath, to: &AbsPath) -> Option<&FsRule> {
+        self.denials().find(|rule| match &rule.matcher {
+            Matcher::Path(path) => path.is_strictly_within(from) || path.is_strictly_within(to),
+            Matcher::Glob(glob) => !glob.is_same_below(from, to) && (glob.could_match_below(from) || glob.could_match_below(to)),
+            Matcher::Protected(name) => self.begins(name, from) != self.begins(name, to),
+        })
+    }
+
+    /// The rule against a link at `path`: through it, something would be reached by a denied name that was written under another.
+    pub fn denies_link(&self, path: &AbsPath) -> Option<&FsRule> {
+        self.denials().find(|rule| match &rule.matcher {
+            Matcher::Path(denied) => denied.is_strictly_within(path),
+            Matcher::Glob(glob) => glob.names_below(path),
+            Matcher::Protected(name) => self.begins(name, path),
+        })
+    }
+
+    fn denials(&self) -> impl Iterator<Item = &FsRule> {
+        self.rules().iter().filter(|rule| matches!(rule.effect, FsEffect::DenyWrite | FsEffect::DenyRead))
+    }
+
+    /// Is `path`, below a write root, what a protected name of several components starts with?
+    fn begins(&self, name: &ProtectedName, path: &AbsPath) -> bool {
+        let first = |path: &AbsPath| path.file_name().is_some_and(|last| name.begins_with(last));
+        name.components.len() > 1 && first(path) && self.write_roots().any(|root| path.is_within(root))
+    }
+}
+
+impl Glob {
+    /// Do the same relative paths match below both directories?
+    pub(super) fn is_same_below(&self, one: &AbsPath, other: &AbsPath) -> bool {
+        self.states_below(one) == self.states_below(other)
+    }
+
+    /// Does the pattern speak of this very directory? Not where all that may match below it would match below any other as well, because of `**`.
+    pub(super) fn names_below(&self, directory: &AbsPath) -> bool {
+        self.could_match_below(directory) && !self.is_place_independent(directory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::protected::PROTECTED_NAMES;
+    use super::super::{Origin, RuleId};
+    use super::*;
+
+    fn path(text: &str) -> AbsPath {
+        AbsPath::new(text).unwrap()
+    }
+
+    fn rule(effect: FsEffect, matcher: Matcher) -> FsRule {
+        FsRule {
+            id: RuleId("rule".to_owned()),
+            effect,
+            matcher,
+            spelled: String::new(),
+            lexical: None,
+            absolute: false,
+            create: false,
+            origin: Origin::Flag("--test"),
+        }
+    }
+
+    fn policy(denied: &[&str]) -> FsPolicy {
+        let matcher = |text: &&str| if text.contains('*') { Matcher::Glob(Glob::compile(text)) } else { Matcher::Path(path(text)) };
+        let mut rules: Vec<_> = denied.iter().map(|text| rule(FsEffect::DenyWrite, matcher(text))).collect();
+        rules.push(rule(FsEffect::AllowWrite, Matcher::Path(path("/w"))));
+        rules.extend(PROTECTED_NAMES.iter().map(|name| rule(FsEffect::DenyWrite, Matcher::Protected(name))));
+        FsPolicy::new(rules)
+    }
+
+    fn moves(denied: &[&str], from: &str, to: &str) -> bool {
+        policy(denied).denies_move(&path(from), &path(to)).is_none()
+    }
+
+    fn links(denied: &[&str], at: &str) -> bool {
+        policy(denied).denies_link(&path(at)).is_none()
+    }
+
+    #[test]
+    fn what_a_protected_name_starts_with_is_neither_left_nor_taken() {
+        assert!(!moves(&[], "/w/.git", "/w/x"));
+        assert!(!moves(&[], "/w/x", "/w/deep/.Git"));
+        assert!(moves(&[], "/w/a/.git", "/w/b/.git"));
+        assert!(moves(&[], "/w/a", "/w/b"));
+        assert!(!links(&[], "/w/.git"));
+        assert!(links(&[], "/w/link"));
+    }
+
+    #[test]
+    fn an_ancestor_of_a_denied_path_stays_where_it_is_and_is_no_link() {
+        assert!(!moves(&["/w/a/b/c"], "/w/a", "/w/x"));
+        assert!(!moves(&["/w/a/b/c"], "/w/x", "/w/a/b"));
+        assert!(moves(&["/w/a/b/c"], "/w/x", "/w/y"));
+        assert!(!links(&["/w/a/b/c"], "/w/a"));
+        assert!(links(&["/w/a/b/c"], "/w/b"));
+    }
+
+    #[test]
+    fn patterns_that_hold_everywhere_hinder_no_move() {
+        for pattern in ["/w/**/.env", "/w/**/*.pem", "/**/x*"] {
+            assert!(moves(&[pattern], "/w/a", "/w/b/c"), "{pattern}");
+            assert!(links(&[pattern], "/w/a"), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_name_a_place_hold_it() {
+        assert!(!moves(&["/w/conf/*.json"], "/w/conf", "/w/x"));
+        assert!(!moves(&["/w/conf/*.json"], "/w/x", "/w/conf"));
+        assert!(moves(&["/w/*/secret"], "/w/a", "/w/b"));
+        assert!(!moves(&["/w/*/secret"], "/w/a/b", "/w/c"));
+        assert!(!links(&["/w/conf/*.json"], "/w/conf"));
+        assert!(!links(&["/w/*/secret"], "/w/a"));
+        assert!(links(&["/w/*/secret"], "/w/a/b/c"));
+        assert!(!links(&["/w/a/**/secret"], "/w/a"));
+    }
+}
