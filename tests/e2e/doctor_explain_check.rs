@@ -155,20 +155,24 @@ fn completions_are_printed_for_the_usual_shells() {
     });
 }
 
-/// A protected name that does not exist can be made by the command: the verdict alone would be a promise that a run does not keep.
+/// Without a broker, a protected name that does not exist can be made by the command: the verdict alone would be a promise that a run does not keep.
 #[test]
 fn check_says_where_a_rule_on_a_name_is_not_enforced() {
     for_each_identity(|who| {
         let area = Area::new(who);
         area.file("work/.bashrc", "kept");
         let settings = area.settings(&area.rules());
-        let check = |target: &str| area.bare_srt().args(&["check", "--settings", &settings, "write", &area.text(target)]).run();
+        let check = |more: &[&str], target: &str| {
+            area.bare_srt().args(&["check", "--settings", &settings]).args(more).args(&["write", &area.text(target)]).run()
+        };
+        let without = ["--without", "user-notification"];
         for missing in ["work/.zshrc", "work/.git/hooks/pre-commit", "work/deep/.mcp.json"] {
-            let outcome = check(missing);
-            outcome.assert_code(1).assert_out_has("denied:").assert_out_has("note: not enforced");
+            check(&without, missing).assert_code(1).assert_out_has("denied:").assert_out_has("note: not enforced");
+            let outcome = check(&[], missing);
+            assert!(!outcome.assert_code(1).out().contains("note:"), "{outcome}");
         }
         for enforced in ["work/.bashrc", "outside/new"] {
-            let outcome = check(enforced);
+            let outcome = check(&without, enforced);
             assert!(!outcome.assert_code(1).out().contains("note:"), "{outcome}");
         }
     });
@@ -182,7 +186,11 @@ fn explain_lists_the_names_that_are_not_enforced() {
         let (missing, hidden) = (area.text("work/missing"), area.text("work/unborn"));
         let rules = area.rules().deny_write(&missing).deny_read(&hidden).deny_write(area.text("work/there"));
         let settings = area.settings(&rules);
-        let explain = |more: &[&str]| area.bare_srt().args(&["explain", "--settings", &settings]).args(more).run();
+        let with_broker = area.bare_srt().args(&["explain", "--settings", &settings]).run().assert_code(0).out();
+        let listed = with_broker.split("not enforced").nth(1).unwrap_or_default();
+        assert!(listed.contains(&hidden) && !listed.contains(&missing), "{with_broker}");
+        let explain =
+            |more: &[&str]| area.bare_srt().args(&["explain", "--settings", &settings, "--without", "user-notification"]).args(more).run();
         explain(&[]).assert_refused().assert_err_has("name-rules").assert_err_has(&missing).assert_err_has(&format!("  from {settings}:"));
         let text = explain(&["--accept-gap", "name-rules"]).assert_code(0).out();
         let listed = text.split("not enforced").nth(1).unwrap_or_default();

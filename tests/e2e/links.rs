@@ -2,7 +2,7 @@
 
 use srt_tests::{Area, Denial, Rules, for_each_identity};
 
-const READ_ONLY: &[&str] = &["EROFS", "EACCES"];
+const READ_ONLY: &[&str] = &["EROFS", "EACCES", "EPERM"];
 
 /// Spellings of a file outside every write root, as seen from `work/`.
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use srt_tests::terminal::Terminal;
 use srt_tests::{Area, Identity, Rules, as_root, as_user, for_each_identity, procs};
 
-const READ_ONLY: &[&str] = &["EROFS", "EACCES"];
+const READ_ONLY: &[&str] = &["EROFS", "EACCES", "EPERM"];
 
 /// Ways to change the file on standard input, which is open for reading.
 const CHANGES_OF_STDIN: &[&[&str]] = &[
@@ -258,7 +258,9 @@ fn root_inside_leaves_no_set_user_id_file() {
 /// Such a file lends the rights of its owner, which the sandboxed user could lend outside as well; and unpacking and installing would fail without it.
 #[test]
 fn an_ordinary_user_may_make_set_user_id_files_as_outside() {
-    as_user(|who| assert_eq!(set_user_id(who, true), set_user_id(who, false)));
+    // openat2(2) is hidden inside, as from an older kernel.
+    let ways = |who: Identity, inside| set_user_id(who, inside).into_iter().filter(|(way, _)| way != "openat2").collect::<Vec<_>>();
+    as_user(|who| assert_eq!(ways(who, true), ways(who, false)));
 }
 
 /// `PTRACE_TRACEME` makes PID 1 the tracer, which would have to continue the command.

@@ -15,7 +15,7 @@ pub(super) fn explain(options: &Options, json: bool) -> Result<u8, Error> {
     let text = if json {
         serde_json::to_string_pretty(&Explanation::new(&plan, &decided.policy)).map_err(|error| Fault::new("print the plan", error))? + "\n"
     } else {
-        plan::render(&plan) + &rules(&decided.policy.network) + &unenforced(&decided.policy)
+        plan::render(&plan) + &rules(&decided.policy.network) + &unenforced(&plan, &decided.policy)
     };
     // A closed pipe is the reader's choice.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
@@ -53,12 +53,7 @@ impl<'a> Explanation<'a> {
             plan,
             denied_hosts: list(policy.network.deny_rules()),
             allowed_hosts: list(policy.network.allow_rules()),
-            names_not_enforced: policy
-                .inventory
-                .by_name_only
-                .iter()
-                .map(|rule| format!("{} {} ({})", rule.key, rule.spelled, rule.origin))
-                .collect(),
+            names_not_enforced: not_held(plan, policy).map(|rule| format!("{} {} ({})", rule.key, rule.spelled, rule.origin)).collect(),
         }
     }
 }
@@ -72,12 +67,14 @@ fn rules(policy: &crate::policy::NetPolicy) -> String {
     out
 }
 
-/// Rules that this version cannot hold, because what they name does not exist or is a pattern.
-fn unenforced(policy: &crate::policy::Policy) -> String {
-    let rules = &policy.inventory.by_name_only;
-    if rules.is_empty() {
-        return String::new();
-    }
+/// Rules on names that nobody holds: those on reading what does not exist, and without a broker all of them.
+fn not_held<'a>(plan: &plan::Plan, policy: &'a crate::policy::Policy) -> impl Iterator<Item = &'a crate::policy::NameRule> {
+    let broker = plan.layers.user_notification;
+    policy.inventory.by_name_only.iter().filter(move |rule| !broker || rule.key == "denyRead")
+}
+
+fn unenforced(plan: &plan::Plan, policy: &crate::policy::Policy) -> String {
     let line = |rule: &crate::policy::NameRule| format!("  {:<10} {} ({})\n", rule.key, rule.spelled, rule.origin);
-    "not enforced, because nothing of that name exists now\n".to_owned() + &rules.iter().map(line).collect::<String>()
+    let lines: String = not_held(plan, policy).map(line).collect();
+    if lines.is_empty() { lines } else { "not enforced, because nothing of that name exists now\n".to_owned() + &lines }
 }

@@ -30,7 +30,8 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
         EventSink::new(ignore.map_err(|error| error.unwrap_or_else(|| Fault::new("use ignoreViolations", "it was refused").into()))?);
     let log = options.violations_file.as_deref().map(|path| open_log(path, &decided)).transpose()?;
 
-    let script = backend::compile(&plan, &decided.policy, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
+    let script =
+        backend::compile(&plan, &decided.policy, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
     for step in &plan.files.steps {
         tracing::debug!("plan: {} {:?} by {} ({})", step.path, step.action, step.rule, step.origin);
     }

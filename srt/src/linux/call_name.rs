@@ -2,7 +2,8 @@
 
 /// The name of a call; its number where it is none of these.
 pub fn call_name(number: libc::c_long) -> String {
-    let known = |names: &[(libc::c_long, &'static str)]| names.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
+    let known =
+        |names: &[(libc::c_long, &'static str)]| names.iter().find(|(known, _)| *known == number).map(|(_, name)| (*name).to_owned());
     known(NAMES).or_else(|| known(LEGACY)).unwrap_or_else(|| format!("syscall {number}"))
 }
 

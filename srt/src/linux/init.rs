@@ -31,9 +31,7 @@ use crate::policy::FsPolicy;
 pub(super) fn run(armed: Armed, channel: Channel, original_mask: &SigSet) -> ! {
     let channel = Arc::new(channel);
     let report = match set_up(armed, &channel, original_mask) {
-        Ok(Started::Running(running)) => {
-            running.serve().unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno)))
-        }
+        Ok(Started::Running(running)) => running.serve().unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno))),
         Ok(Started::NotExecuted(errno)) => Report::NotExecuted(errno.raw_os_error()),
         Err(failure) => failed(&failure),
     };
@@ -165,7 +163,11 @@ impl Command<'_> {
     /// In the new process: under the filter, which this process stays free of. The listener's number, where there is one.
     fn filter(&self) -> Result<Option<i32>, Errno> {
         broker::give_up()?;
-        if self.with_listener { notify::install(self.filter).map(Some) } else { notify::install_without_listener(self.filter).map(|()| None) }
+        if self.with_listener {
+            notify::install(self.filter).map(Some)
+        } else {
+            notify::install_without_listener(self.filter).map(|()| None)
+        }
     }
 
     /// In the new process: its own descriptors, and only those that it may have; its signals as the caller had them.

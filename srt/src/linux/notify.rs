@@ -28,7 +28,9 @@ const SYNC_WAKE_UP: u64 = 1;
 
 // The numbers above hold the sizes of these.
 const _: () = assert!(
-    size_of::<libc::seccomp_notif>() == 0x50 && size_of::<libc::seccomp_notif_resp>() == 0x18 && size_of::<libc::seccomp_notif_addfd>() == 0x18
+    size_of::<libc::seccomp_notif>() == 0x50
+        && size_of::<libc::seccomp_notif_resp>() == 0x18
+        && size_of::<libc::seccomp_notif_addfd>() == 0x18
 );
 
 /// A system call that waits for an answer.
@@ -56,8 +58,9 @@ pub(super) fn install(program: &[sock_filter]) -> Result<i32, Errno> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
     let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
     // SAFETY: the program is valid for the call, which copies it; seccompiler's instruction has the layout of the kernel's.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV, std::ptr::from_ref(&program)) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV, std::ptr::from_ref(&program))
+    };
     i32::try_from(result).ok().filter(|descriptor| *descriptor >= 0).ok_or_else(last_error)
 }
 
@@ -73,12 +76,7 @@ pub(super) fn install_without_listener(program: &[sock_filter]) -> Result<(), Er
 pub(super) fn is_supported() -> bool {
     // SAFETY: the null program is never read.
     let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            SET_MODE_FILTER,
-            FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV,
-            std::ptr::null::<libc::sock_fprog>(),
-        )
+        libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, FLAG_NEW_LISTENER | FLAG_WAIT_KILLABLE_RECV, std::ptr::null::<libc::sock_fprog>())
     };
     result != 0 && last_error() == Errno::FAULT
 }

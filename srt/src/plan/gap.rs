@@ -97,7 +97,11 @@ fn broker_gaps(policy: &Policy, refusal: &Refusal) -> Vec<Gap> {
     };
     let mut found = vec![gap("name-rules", "protected names and rules that name no existing object are not held".to_owned(), None)];
     found.extend(policy.inventory.by_name_only.iter().filter(|rule| by_user(rule)).map(|rule| {
-        gap("name-rules", format!("{} {:?} is about a name and not about an existing file or directory", rule.key, rule.spelled), Some(rule.origin.clone()))
+        gap(
+            "name-rules",
+            format!("{} {:?} is about a name and not about an existing file or directory", rule.key, rule.spelled),
+            Some(rule.origin.clone()),
+        )
     }));
     let sockets = policy.network.allow_unix_sockets.iter().filter(|_| !policy.network.allow_all_unix_sockets);
     found.extend(sockets.map(|entry| {

@@ -57,7 +57,8 @@ pub struct Support {
 
 impl Support {
     /// Names that [`Support::without`] takes.
-    pub const LAYERS: [&'static str; 6] = ["user-namespaces", "seccomp", "user-notification", "landlock", "landlock-scopes", "new-mount-api"];
+    pub const LAYERS: [&'static str; 6] =
+        ["user-namespaces", "seccomp", "user-notification", "landlock", "landlock-scopes", "new-mount-api"];
 
     /// The same host without one layer.
     #[must_use]

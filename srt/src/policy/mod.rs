@@ -23,9 +23,9 @@ mod protected;
 mod resolve;
 mod scan;
 mod subtree;
-mod wire;
 #[cfg(test)]
 pub(crate) mod testing;
+mod wire;
 
 pub use address::AddressClass;
 pub use domain::{DomainList, DomainPattern};

@@ -129,13 +129,35 @@ fn policy(table: &[&'static str], settings: &Settings) -> Result<Policy, Vec<Fau
     resolve(settings, &facts(), &Table::new(table))
 }
 
+/// A host that has everything.
+fn support() -> Support {
+    Support {
+        user_namespaces: Answer::Yes,
+        landlock_abi: 7,
+        landlock_errata: 0,
+        seccomp: Answer::Yes,
+        user_notification: Answer::Yes,
+        new_mount_api: true,
+    }
+}
+
 fn plan_of(table: &[&'static str], lists: [&[&str]; 4]) -> Plan {
-    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, user_notification: Answer::No(no_listener()), new_mount_api: true };
-    plan::build(&policy(table, &settings(lists)).unwrap(), &support).unwrap()
+    plan::build(&policy(table, &settings(lists)).unwrap(), &support()).unwrap()
+}
+
+/// The same without a broker, which is accepted.
+fn plan_without_names(table: &[&'static str], lists: [&[&str]; 4]) -> Plan {
+    let mut settings = settings(lists);
+    settings.accept_gaps = vec![Located::new("name-rules".to_owned(), Origin::Flag("--test"))];
+    plan::build(&policy(table, &settings).unwrap(), &support().without("user-notification")).unwrap()
 }
 
 /// `path action` of every step that the settings asked for.
 fn steps(table: &[&'static str], lists: [&[&str]; 4]) -> Vec<String> {
+    steps_of(&plan_of(table, lists))
+}
+
+fn steps_of(plan: &Plan) -> Vec<String> {
     let word = |action: &FileAction| match action {
         FileAction::ReadOnly => "ro",
         FileAction::Writable => "rw",
@@ -143,7 +165,6 @@ fn steps(table: &[&'static str], lists: [&[&str]; 4]) -> Vec<String> {
         FileAction::HiddenFile | FileAction::HiddenDirectory => "hide",
         FileAction::Passage(_) => "pass",
     };
-    let plan = plan_of(table, lists);
     let all = plan.files.steps.iter().map(|step| format!("{} {}", step.path, word(&step.action)));
     all.filter(|step| !step.starts_with("/tmp/srt-1000")).collect()
 }
@@ -152,14 +173,18 @@ fn steps(table: &[&'static str], lists: [&[&str]; 4]) -> Vec<String> {
 fn a_write_root_is_bound_and_what_is_denied_in_it_follows() {
     let table = ["/w/src/x", "/w/keep/"];
     assert_eq!(steps(&table, [&[], &[], &["."], &["keep"]]), ["/ ro", "/w rw", "/w/keep ro"]);
-    assert_eq!(steps(&table, [&["src/x"], &[], &["."], &[]]), ["/ ro", "/w rw", "/w/src pin", "/w/src/x hide"]);
+    assert_eq!(steps(&table, [&["src/x"], &[], &["."], &[]]), ["/ ro", "/w rw", "/w/src/x hide"]);
+    let pinned = plan_without_names(&table, [&["src/x"], &[], &["."], &[]]);
+    assert_eq!(steps_of(&pinned), ["/ ro", "/w rw", "/w/src pin", "/w/src/x hide"]);
 }
 
 #[test]
 fn protected_names_and_the_way_to_them_are_held() {
     let table = ["/w/.git/hooks/", "/w/.git/config", "/w/a/.bashrc", "/w/node_modules/p/.bashrc"];
-    let expected = ["/ ro", "/w rw", "/w/.git pin", "/w/.git/config ro", "/w/.git/hooks ro", "/w/a pin", "/w/a/.bashrc ro"];
+    let expected = ["/ ro", "/w rw", "/w/.git/config ro", "/w/.git/hooks ro", "/w/a/.bashrc ro"];
     assert_eq!(steps(&table, [&[], &[], &["."], &[]]), expected);
+    let expected = ["/ ro", "/w rw", "/w/.git pin", "/w/.git/config ro", "/w/.git/hooks ro", "/w/a pin", "/w/a/.bashrc ro"];
+    assert_eq!(steps_of(&plan_without_names(&table, [&[], &[], &["."], &[]])), expected);
 }
 
 #[test]
@@ -256,11 +281,29 @@ fn disabled_files_leave_credentials_and_the_kernel_closed() {
 }
 
 #[test]
-fn gaps_name_the_users_own_rules_only() {
-    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, user_notification: Answer::No(no_listener()), new_mount_api: true };
+fn directories_of_names_that_may_be_written_are_writable() {
+    let table = ["/w/out/old.log", "/w/keep/", "/x/"];
+    assert_eq!(steps(&table, [&[], &[], &["out/*.log"], &[]]), ["/ ro", "/w/out rw"]);
+    assert_eq!(steps(&table, [&[], &[], &["/x/new/deep"], &[]]), ["/ ro", "/x rw"]);
+    let policy = policy(&table, &settings([&[], &[], &["out/*.log", "/x/new/deep"], &[]])).unwrap();
+    let may = |target: &str| policy.files.decide(&path(target), Access::Write).allowed;
+    assert_eq!(["/w/out/new.log", "/w/out/x", "/x/new/deep", "/x/new", "/x/y"].map(may), [true, false, true, false, false]);
+}
+
+#[test]
+fn a_denied_link_is_denied_by_its_own_name_too() {
+    let table = ["/w/link -> target", "/w/target"];
+    let policy = policy(&table, &settings([&[], &[], &["."], &["link"]])).unwrap();
+    let may = |target: &str| policy.files.decide(&path(target), Access::Write).allowed;
+    assert_eq!(["/w/link", "/w/target", "/w/other"].map(may), [false, false, true]);
+}
+
+#[test]
+fn without_a_broker_rules_on_names_are_gaps() {
+    let support = support().without("user-notification");
     let mut settings = settings([&["gone"], &[], &["."], &["later"]]);
     let gaps = |settings: &Settings| plan::build(&policy(&["/w/"], settings).unwrap(), &support).err().map(|gaps| gaps.0.len());
-    assert_eq!(gaps(&settings), Some(1));
+    assert_eq!(gaps(&settings), Some(2));
     settings.accept_gaps = vec![Located::new("name-rules".to_owned(), Origin::Flag("--test"))];
     assert_eq!(gaps(&settings), None);
     settings.accept_gaps.push(Located::new("no-such-gap".to_owned(), Origin::Flag("--test")));
@@ -270,14 +313,9 @@ fn gaps_name_the_users_own_rules_only() {
 #[test]
 fn a_missing_layer_is_a_gap_that_nothing_accepts() {
     let policy = policy(&["/w/"], &settings([&[], &[], &[], &[]])).unwrap();
-    let support = Support { user_namespaces: Answer::Yes, landlock_abi: 7, landlock_errata: 0, seccomp: Answer::Yes, user_notification: Answer::No(no_listener()), new_mount_api: true };
     for layer in ["user-namespaces", "seccomp"] {
-        assert_eq!(plan::build(&policy, &support.clone().without(layer)).unwrap_err().0.len(), 1, "{layer}");
+        assert_eq!(plan::build(&policy, &support().without(layer)).unwrap_err().0.len(), 1, "{layer}");
     }
-    let plan = plan::build(&policy, &support.without("landlock")).unwrap();
+    let plan = plan::build(&policy, &support().without("landlock")).unwrap();
     assert_eq!((plan.layers.landlock_abi, plan.gaps.len()), (0, 1));
-}
-
-fn no_listener() -> crate::plan::Refusal {
-    crate::plan::Refusal { cause: "none".to_owned(), remedy: "none".to_owned() }
 }

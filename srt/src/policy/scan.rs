@@ -78,7 +78,8 @@ pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, found: Vec<Foun
 /// Where a permission names what does not exist, or a pattern, the directory that would hold it must not be mounted read-only.
 fn open_parents(policy: &FsPolicy, lookup: &dyn PathLookup, points: &mut BTreeMap<AbsPath, Point>) {
     let existing = |path: &AbsPath| lookup.real_path(path).ok().and_then(|found| found.kind) == Some(FileKind::Directory);
-    for rule in policy.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite && !rule.create) {
+    let asked_for = |rule: &&FsRule| rule.effect == FsEffect::AllowWrite && !rule.create && !matches!(rule.origin, Origin::BuiltIn(_));
+    for rule in policy.rules().iter().filter(asked_for) {
         let named = match &rule.matcher {
             Matcher::Path(path) if !lookup.real_path(path).is_ok_and(|found| found.kind.is_some()) => path.parent(),
             Matcher::Glob(glob) => Some(glob.literal_base()),

@@ -25,10 +25,7 @@ pub(super) fn event(denied: &Denied, policy: &FsPolicy, process: Option<Process>
         operation: call_name(denied.call),
         errno: errno_name(denied.errno),
         process,
-        rule: RuleRef {
-            id: denied.rule.clone(),
-            origin: rule.map_or_else(|| "built-in rule".to_owned(), |rule| rule.origin.to_string()),
-        },
+        rule: RuleRef { id: denied.rule.clone(), origin: rule.map_or_else(|| "built-in rule".to_owned(), |rule| rule.origin.to_string()) },
         reason: reason(denied, rule).to_owned(),
         allow: allow(kind, &target, rule),
         target,

@@ -11,10 +11,9 @@ use rustix::io::Errno;
 
 use super::super::sys::raw;
 use super::call::{Change, PathAt, Subject, TimeFormat};
-use super::files::named;
 use super::judge::{self, Need, Verdict};
 use super::resolve::{Followed, Place, own_link};
-use super::stop::{Denial, Stop};
+use super::stop::Stop;
 use super::work::{Effect, Work};
 
 /// Longest name and value of an extended attribute (xattr(7)).
@@ -44,7 +43,7 @@ pub(super) fn change(work: &Work<'_>, subject: Subject, change: Change) -> Resul
             let policy = work.policy();
             apply(&object, &copied).map(Effect::Value).map_err(|errno| match &place {
                 Some(place) => judge::explain(&policy, place, need(&copied), errno),
-                None => errno.into(),
+                None => judge::explain_object(&policy, &object, errno),
             })
         }
     }
@@ -108,7 +107,7 @@ pub(super) fn object(work: &Work<'_>, at: PathAt, flags: i32) -> Result<(OwnedFd
     if flags & libc::AT_EMPTY_PATH != 0 && work.caller.text(at.text)?.is_empty() {
         let object = resolver.start(at.directory)?;
         work.caller.check()?;
-        judge_object(work, &object)?;
+        judge::admit_object(&policy, &object)?;
         return Ok((object, None));
     }
     let mut place = resolver.place(at)?;
@@ -121,7 +120,7 @@ pub(super) fn object(work: &Work<'_>, at: PathAt, flags: i32) -> Result<(OwnedFd
         match if stays { None } else { resolver.follow(&place)? } {
             Some(Followed::Place(next)) => place = next,
             Some(Followed::Object(object)) => {
-                judge_object(work, &object)?;
+                judge::admit_object(&policy, &object)?;
                 return Ok((object, None));
             }
             None => break,
@@ -135,20 +134,6 @@ pub(super) fn object(work: &Work<'_>, at: PathAt, flags: i32) -> Result<(OwnedFd
     Ok((object, Some(place)))
 }
 
-/// An object that the caller holds open, or reaches by a link that the kernel makes up: judged by the name that it has now.
-fn judge_object(work: &Work<'_>, object: &OwnedFd) -> Result<(), Stop> {
-    let Some(path) = named(object)? else { return Ok(()) };
-    let policy = work.policy();
-    match judge::verdict(&policy, &path) {
-        Verdict::Allowed => Ok(()),
-        // On a read-only mount the kernel refuses.
-        Verdict::NotCovered(_) if rustix::fs::fstatvfs(object).is_ok_and(|info| info.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY)) => {
-            Ok(())
-        }
-        Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => Err(Denial::by(rule, Errno::PERM, path).into()),
-    }
-}
-
 fn by_descriptor(work: &Work<'_>, number: i32, change: &Copied) -> Result<Effect, Stop> {
     let object = work.caller.descriptor(number)?;
     work.caller.check()?;
@@ -156,19 +141,11 @@ fn by_descriptor(work: &Work<'_>, number: i32, change: &Copied) -> Result<Effect
     if flags.contains(OFlags::PATH) {
         return Err(Errno::BADF.into());
     }
+    let policy = work.policy();
     if flags & OFlags::ACCMODE == OFlags::RDONLY {
-        judge_object(work, &object)?;
+        judge::admit_object(&policy, &object)?;
     }
-    apply_to_open(&object, change).map(Effect::Value).map_err(|errno| match (errno, named(&object)) {
-        (Errno::ROFS, Ok(Some(path))) => {
-            let policy = work.policy();
-            match judge::verdict(&policy, &path) {
-                Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => Denial::by(rule, errno, path).into(),
-                Verdict::Allowed => Stop::Errno(errno),
-            }
-        }
-        _ => errno.into(),
-    })
+    apply_to_open(&object, change).map(Effect::Value).map_err(|errno| judge::explain_object(&policy, &object, errno))
 }
 
 /// On an object opened with `O_PATH`: by the name under which this process holds it, which leads to the object itself, be it a link.
@@ -183,16 +160,12 @@ fn apply(object: &OwnedFd, change: &Copied) -> Result<i64, Errno> {
             Copied::Owner(owner, group) => {
                 let empty: &CStr = c"";
                 let flags = libc::AT_EMPTY_PATH as usize;
-                raw(
-                    libc::SYS_fchownat,
-                    [object.as_raw_fd() as usize, empty.as_ptr() as usize, *owner as usize, *group as usize, flags, 0],
-                )
+                raw(libc::SYS_fchownat, [object.as_raw_fd() as usize, empty.as_ptr() as usize, *owner as usize, *group as usize, flags, 0])
             }
             Copied::Times(times) => raw(libc::SYS_utimensat, [here, path, pointer(times), 0, 0, 0]),
-            Copied::SetAttribute(name, value, flags) => raw(
-                libc::SYS_setxattr,
-                [path, name.as_ptr() as usize, value.as_ptr() as usize, value.len(), *flags as usize, 0],
-            ),
+            Copied::SetAttribute(name, value, flags) => {
+                raw(libc::SYS_setxattr, [path, name.as_ptr() as usize, value.as_ptr() as usize, value.len(), *flags as usize, 0])
+            }
             Copied::RemoveAttribute(name) => raw(libc::SYS_removexattr, [path, name.as_ptr() as usize, 0, 0, 0, 0]),
         }
     }
@@ -206,10 +179,9 @@ fn apply_to_open(object: &OwnedFd, change: &Copied) -> Result<i64, Errno> {
             Copied::Mode(mode) => raw(libc::SYS_fchmod, [number, *mode as usize, 0, 0, 0, 0]),
             Copied::Owner(owner, group) => raw(libc::SYS_fchown, [number, *owner as usize, *group as usize, 0, 0, 0]),
             Copied::Times(times) => raw(libc::SYS_utimensat, [number, 0, pointer(times), 0, 0, 0]),
-            Copied::SetAttribute(name, value, flags) => raw(
-                libc::SYS_fsetxattr,
-                [number, name.as_ptr() as usize, value.as_ptr() as usize, value.len(), *flags as usize, 0],
-            ),
+            Copied::SetAttribute(name, value, flags) => {
+                raw(libc::SYS_fsetxattr, [number, name.as_ptr() as usize, value.as_ptr() as usize, value.len(), *flags as usize, 0])
+            }
             Copied::RemoveAttribute(name) => raw(libc::SYS_fremovexattr, [number, name.as_ptr() as usize, 0, 0, 0, 0]),
         }
     }

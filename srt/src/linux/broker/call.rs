@@ -114,9 +114,7 @@ impl Call {
             libc::SYS_fchown => change(Subject::Descriptor(int(0)), Change::Owner(word(1), word(2))),
             libc::SYS_fchownat => change(Subject::Path { at: at(0, 1), flags: int(4) }, Change::Owner(word(2), word(3))),
             libc::SYS_utimensat if a[1] == 0 => change(Subject::Descriptor(int(0)), Change::Times(a[2], TimeFormat::Nanoseconds)),
-            libc::SYS_utimensat => {
-                change(Subject::Path { at: at(0, 1), flags: int(3) }, Change::Times(a[2], TimeFormat::Nanoseconds))
-            }
+            libc::SYS_utimensat => change(Subject::Path { at: at(0, 1), flags: int(3) }, Change::Times(a[2], TimeFormat::Nanoseconds)),
             libc::SYS_setxattr => change(follow(0), set),
             libc::SYS_lsetxattr => change(no_follow(0), set),
             libc::SYS_fsetxattr => change(Subject::Descriptor(int(0)), set),
@@ -125,9 +123,7 @@ impl Call {
             libc::SYS_fremovexattr => change(Subject::Descriptor(int(0)), remove),
             libc::SYS_connect => Call::Connect { socket: int(0), address: a[1], length: a[2] },
             libc::SYS_bind => Call::Bind { socket: int(0), address: a[1], length: a[2] },
-            libc::SYS_sendto => {
-                Call::SendTo { socket: int(0), data: a[1], size: a[2], flags: int(3), address: a[4], length: a[5] }
-            }
+            libc::SYS_sendto => Call::SendTo { socket: int(0), data: a[1], size: a[2], flags: int(3), address: a[4], length: a[5] },
             libc::SYS_sendmsg => Call::SendMessage { socket: int(0), header: a[1], flags: int(2) },
             libc::SYS_sendmmsg => Call::SendMessages { socket: int(0), headers: a[1], count: word(2), flags: int(3) },
             number => legacy(number, a).unwrap_or(Call::Refused),
@@ -194,11 +190,10 @@ mod tests {
         let at = PathAt { directory: libc::AT_FDCWD, text: 7 };
         let high = 0xffff_ffff_0000_0000;
         let flags = libc::O_WRONLY as u64;
-        assert_eq!(call(libc::SYS_openat, [libc::AT_FDCWD as u32 as u64, 7, flags | high, 0o644, 0, 0]), Call::Open {
-            at,
-            flags: libc::O_WRONLY,
-            mode: 0o644
-        });
+        assert_eq!(
+            call(libc::SYS_openat, [libc::AT_FDCWD as u32 as u64, 7, flags | high, 0o644, 0, 0]),
+            Call::Open { at, flags: libc::O_WRONLY, mode: 0o644 }
+        );
     }
 
     #[test]

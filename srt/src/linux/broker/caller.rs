@@ -6,7 +6,7 @@
 
 use std::cell::OnceCell;
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -25,7 +25,10 @@ const PIDFD_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(OFlags::EXCL.bits(
 /// What proc_pid_status(5) says of a thread.
 #[derive(Clone, Copy, Debug)]
 struct Status {
+    /// The thread group, as procfs numbers it.
     group: i32,
+    /// The same, as this pid namespace does.
+    own_group: i32,
     umask: u32,
 }
 
@@ -33,13 +36,16 @@ struct Status {
 pub(super) struct Caller<'a> {
     pub(super) listener: &'a Listener,
     pub(super) notification: Notification,
+    /// procfs is the host's, and numbers processes otherwise than this pid namespace (`enableWeakerNestedSandbox`).
+    foreign_proc: bool,
+    entry: OnceCell<i32>,
     status: OnceCell<Status>,
     pidfd: OnceCell<OwnedFd>,
 }
 
 impl<'a> Caller<'a> {
-    pub(super) fn new(listener: &'a Listener, notification: Notification) -> Self {
-        Caller { listener, notification, status: OnceCell::new(), pidfd: OnceCell::new() }
+    pub(super) fn new(listener: &'a Listener, notification: Notification, foreign_proc: bool) -> Self {
+        Caller { listener, notification, foreign_proc, entry: OnceCell::new(), status: OnceCell::new(), pidfd: OnceCell::new() }
     }
 
     /// Was everything read so far the caller's? To be asked after the last reading and before the first effect.
@@ -98,8 +104,10 @@ impl<'a> Caller<'a> {
 
     /// The working directory.
     pub(super) fn working_directory(&self) -> Result<OwnedFd, Errno> {
-        let link = format!("/proc/{}/cwd", self.notification.thread);
-        authority::where_needed(|| rustix::fs::openat(CWD, link.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()))
+        let link = format!("/proc/{}/cwd", self.entry()?);
+        authority::where_needed(|| {
+            rustix::fs::openat(CWD, link.as_str(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        })
     }
 
     /// A copy of one of its descriptors.
@@ -119,9 +127,29 @@ impl<'a> Caller<'a> {
         Ok(self.status()?.umask)
     }
 
-    /// The thread group: what programs call the process.
+    /// The thread group, by the number of its entry in `/proc`.
     pub(super) fn group(&self) -> Result<i32, Errno> {
         Ok(self.status()?.group)
+    }
+
+    /// The thread group, by the number that calls take.
+    pub(super) fn own_group(&self) -> Result<i32, Errno> {
+        Ok(self.status()?.own_group)
+    }
+
+    /// The number of the thread's entry in `/proc`.
+    pub(super) fn entry(&self) -> Result<i32, Errno> {
+        if !self.foreign_proc {
+            return Ok(self.notification.thread);
+        }
+        if let Some(entry) = self.entry.get() {
+            return Ok(*entry);
+        }
+        // The kernel tells it in the numbers of the procfs that is asked (pidfd_open(2)).
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.pidfd()?.as_raw_fd())).map_err(|_| Errno::SRCH)?;
+        let number = text.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|number| number.trim().parse().ok());
+        let entry = number.filter(|number| *number > 0).ok_or(Errno::SRCH)?;
+        Ok(*self.entry.get_or_init(|| entry))
     }
 
     /// The thread, as far as the kernel can name one.
@@ -142,6 +170,10 @@ impl<'a> Caller<'a> {
 
     /// Below Linux 6.9 only a thread group has a descriptor, which gives the *leader's* table of descriptors: refused where that is another one.
     fn group_pidfd(&self) -> Result<OwnedFd, Errno> {
+        // Which group it is cannot be found out through a procfs with other numbers.
+        if self.foreign_proc {
+            return Err(Errno::PERM);
+        }
         let group = self.group()?;
         if group != self.notification.thread && !authority::where_needed(|| same_table(group, self.notification.thread))? {
             return Err(Errno::PERM);
@@ -153,10 +185,13 @@ impl<'a> Caller<'a> {
         if let Some(status) = self.status.get() {
             return Ok(*status);
         }
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.notification.thread)).map_err(|_| Errno::SRCH)?;
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.entry()?)).map_err(|_| Errno::SRCH)?;
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        // One number for each pid namespace, the innermost last.
+        let own_group = field("NStgid:").and_then(|numbers| numbers.rsplit('\t').next()).and_then(|value| value.parse().ok());
         let status = Status {
             group: field("Tgid:").and_then(|value| value.parse().ok()).ok_or(Errno::SRCH)?,
+            own_group: own_group.ok_or(Errno::SRCH)?,
             umask: field("Umask:").and_then(|value| u32::from_str_radix(value, 8).ok()).ok_or(Errno::SRCH)?,
         };
         Ok(*self.status.get_or_init(|| status))
@@ -164,11 +199,11 @@ impl<'a> Caller<'a> {
 
     /// Has it a signal to take?
     pub(super) fn has_signal(&self) -> bool {
-        has_signal(self.notification.thread)
+        self.entry().is_ok_and(has_signal)
     }
 }
 
-/// Is a signal about to be delivered to a thread? One that is ignored is never pending. A shared one counts only where there is no other thread to take it. See
+/// Is a signal about to be delivered to a thread, named by its entry in `/proc`? One that is ignored is never pending. A shared one counts only where there is no other thread to take it. See
 /// proc_pid_status(5).
 pub(super) fn has_signal(thread: i32) -> bool {
     let Ok(text) = std::fs::read_to_string(format!("/proc/{thread}/status")) else { return false };

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::call::{PathAt, WRITE_INTENT};
 use super::judge::{self, Need, Verdict};
-use super::resolve::{Followed, Place, link_of, own_link, real_path};
+use super::resolve::{Followed, Place, own_link, real_path};
 use super::stop::{Denial, Stop, Target};
 use super::work::{Effect, Work};
 use crate::policy::{AbsPath, FsPolicy};
@@ -162,36 +162,13 @@ fn is_fifo(file: impl AsFd) -> bool {
 
 /// `/dev/stdout`, `/proc/self/fd/3`: the object that the caller's link leads to, opened anew.
 fn reopen(work: &Work<'_>, policy: &FsPolicy, place: &Place, object: OwnedFd, opening: Opening) -> Result<Effect, Stop> {
-    if let Some(path) = named(&object)? {
-        let granted = || work.holds_for_writing(place);
-        match judge::verdict(policy, &path) {
-            Verdict::Allowed => {}
-            // What the caller can write through a descriptor, it may open by the descriptor's name.
-            Verdict::NotCovered(_) | Verdict::Forbidden(_) if granted() => {}
-            Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => return Err(Denial::by(rule, Errno::PERM, path).into()),
-        }
+    // What the caller can write through a descriptor, it may open by the descriptor's name.
+    if !work.holds_for_writing(place) {
+        judge::admit_object(policy, &object)?;
     }
     let name = std::ffi::CString::new(own_link(object.as_fd())).map_err(|_| Errno::INVAL)?;
-    let file = open_patiently(work, CWD, &name, opening, 0).map_err(|errno| match errno {
-        Errno::ROFS => denied_by_mount(policy, &object).unwrap_or(Stop::Errno(errno)),
-        errno => Stop::Errno(errno),
-    })?;
+    let file = open_patiently(work, CWD, &name, opening, 0).map_err(|errno| judge::explain_object(policy, &object, errno))?;
     Ok(finish(file, opening))
-}
-
-fn denied_by_mount(policy: &FsPolicy, object: &OwnedFd) -> Option<Stop> {
-    let path = named(object).ok()??;
-    match judge::verdict(policy, &path) {
-        Verdict::Allowed => None,
-        Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => Some(Denial::by(rule, Errno::ROFS, path).into()),
-    }
-}
-
-/// The path of an object that has one: not of pipes, sockets, memory, nor of files that were removed.
-pub(super) fn named(object: &OwnedFd) -> Result<Option<AbsPath>, Errno> {
-    let stat = rustix::fs::fstat(object)?;
-    let has_name = stat.st_nlink > 0 && link_of(object.as_fd())?.to_bytes().first() == Some(&b'/');
-    if has_name { real_path(object.as_fd()).map(Some) } else { Ok(None) }
 }
 
 /// `O_TMPFILE`: a file without a name in a directory. It gets a name by link(2), which is judged.
@@ -202,14 +179,9 @@ fn nameless(work: &Work<'_>, policy: &FsPolicy, directory: OwnedFd, opening: Ope
     }
     work.take_umask()?;
     let flags = (opening.flags | libc::O_CLOEXEC) & !libc::O_NOFOLLOW;
-    match rustix::fs::openat(&directory, c".", OFlags::from_bits_retain(flags as u32), mode(opening.mode)) {
-        Ok(file) => Ok(finish(file, opening)),
-        Err(Errno::ROFS) => match judge::verdict(policy, &path) {
-            Verdict::NotCovered(rule) => Err(Denial::by(rule, Errno::ROFS, path).into()),
-            _ => Err(Errno::ROFS.into()),
-        },
-        Err(errno) => Err(errno.into()),
-    }
+    let file = rustix::fs::openat(&directory, c".", OFlags::from_bits_retain(flags as u32), mode(opening.mode))
+        .map_err(|errno| judge::explain_object(policy, &directory, errno))?;
+    Ok(finish(file, opening))
 }
 
 /// An open for reading, where those are watched: what the policy hides is told of. The kernel performs it: it is the mounts that deny.

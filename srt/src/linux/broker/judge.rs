@@ -3,12 +3,12 @@
 //! Where the policy denies and the call would have failed anyway (nothing there, already there, no permission), the caller gets the kernel's own error, and nobody is told: that
 //! is no violation. Where the tree is mounted read-only, the kernel refuses by itself and with its own errno, so the call is tried.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::fs::{Access as Permission, AtFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use super::resolve::Place;
+use super::resolve::{Place, link_of, real_path};
 use super::stop::{Denial, Stop};
 use crate::policy::{AbsPath, Access, FsEffect, FsPolicy, FsRule};
 
@@ -83,12 +83,44 @@ pub(super) fn explain(policy: &FsPolicy, place: &Place, need: Need, errno: Errno
     }
 }
 
+/// As [`admit`], for an object that is held open: judged by the name that it has now. What has none (pipes, memory, files that were removed) is nobody's.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn admit_object(policy: &FsPolicy, object: &OwnedFd) -> Result<(), Stop> {
+    let Some(path) = named(object)? else { return Ok(()) };
+    match verdict(policy, &path) {
+        Verdict::Allowed => Ok(()),
+        Verdict::NotCovered(_) if is_on_read_only_mount(object) => Ok(()),
+        Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => Err(Denial::by(rule, errno_of(rule), path).into()),
+    }
+}
+
+/// As [`explain`], for an object that is held open.
+pub(super) fn explain_object(policy: &FsPolicy, object: &OwnedFd, errno: Errno) -> Stop {
+    let path = if errno == Errno::ROFS { named(object).ok().flatten() } else { None };
+    match path.as_ref().map(|path| (path, verdict(policy, path))) {
+        Some((path, Verdict::NotCovered(rule) | Verdict::Forbidden(rule))) => Denial::by(rule, errno, path.clone()).into(),
+        Some((_, Verdict::Allowed)) | None => errno.into(),
+    }
+}
+
+/// The path of an object that has one.
+pub(super) fn named(object: &OwnedFd) -> Result<Option<AbsPath>, Errno> {
+    let has_name = rustix::fs::fstat(object)?.st_nlink > 0 && link_of(object.as_fd())?.to_bytes().first() == Some(&b'/');
+    if has_name { real_path(object.as_fd()).map(Some) } else { Ok(None) }
+}
+
 fn errno_of(rule: &FsRule) -> Errno {
     if rule.effect == FsEffect::DenyRead { Errno::ACCESS } else { Errno::PERM }
 }
 
 fn is_read_only(place: &Place) -> bool {
-    rustix::fs::fstatvfs(&place.parent).is_ok_and(|info| info.f_flag.contains(StatVfsMountFlags::RDONLY))
+    is_on_read_only_mount(&place.parent)
+}
+
+fn is_on_read_only_mount(object: &OwnedFd) -> bool {
+    rustix::fs::fstatvfs(object).is_ok_and(|info| info.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// The error of a call whatever the policy says; read-only mounts are the policy's, so `EROFS` is none.

@@ -77,6 +77,7 @@ pub(super) struct Broker {
     desk: Arc<Desk>,
     pool: Pool,
     peers: Peers,
+    foreign_proc: bool,
     /// Held for reading by whoever changes names, for writing by whoever must find a name unchanged.
     names: RwLock<()>,
 }
@@ -88,6 +89,7 @@ impl Broker {
     /// No thread can be made.
     pub(super) fn start(listener: Listener, policy: FsPolicy, spec: BrokerSpec, desk: Arc<Desk>) -> Result<Arc<Broker>, Errno> {
         let root = rustix::fs::openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let foreign_proc = rustix::fs::readlink("/proc/self", Vec::new())?.to_bytes() != b"1";
         let broker = Arc::new_cyclic(|this| Broker {
             this: this.clone(),
             listener,
@@ -97,6 +99,7 @@ impl Broker {
             desk,
             pool: Pool::default(),
             peers: Peers::default(),
+            foreign_proc,
             names: RwLock::new(()),
         });
         Pool::start(&broker)?;
@@ -122,7 +125,7 @@ impl Broker {
 
     /// Sees one call through.
     fn serve(&self, notification: Notification) {
-        let work = Work { broker: self, caller: caller::Caller::new(&self.listener, notification) };
+        let work = Work { broker: self, caller: caller::Caller::new(&self.listener, notification, self.foreign_proc) };
         let id = notification.id;
         match perform(&work, Call::of(&notification)) {
             Ok(Effect::Value(value)) => self.listener.answer(id, Ok(value)),

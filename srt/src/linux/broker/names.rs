@@ -11,8 +11,7 @@ use rustix::io::Errno;
 
 use super::super::sys::raw;
 use super::call::PathAt;
-use super::files::named;
-use super::judge::{self, Need, Verdict};
+use super::judge::{self, Need, Verdict, named};
 use super::resolve::{Followed, Place, own_link};
 use super::stop::{Denial, Stop};
 use super::work::{Effect, Work};
@@ -92,14 +91,8 @@ pub(super) fn rename(work: &Work<'_>, from: PathAt, to: PathAt, flags: u32) -> R
         return Err(judge::refuse(rule, &from, Need::Removed));
     }
     let (old, new) = (from.spelled(), to.spelled());
-    let arguments = [
-        from.parent.as_raw_fd() as usize,
-        old.as_ptr() as usize,
-        to.parent.as_raw_fd() as usize,
-        new.as_ptr() as usize,
-        flags as usize,
-        0,
-    ];
+    let arguments =
+        [from.parent.as_raw_fd() as usize, old.as_ptr() as usize, to.parent.as_raw_fd() as usize, new.as_ptr() as usize, flags as usize, 0];
     // SAFETY: both names are terminated and outlive the call.
     let result = unsafe { raw(libc::SYS_renameat2, arguments) };
     result.map(Effect::Value).map_err(|errno| match judge::explain(&policy, &from, Need::Removed, errno) {
@@ -140,14 +133,8 @@ pub(super) fn link(work: &Work<'_>, from: PathAt, to: PathAt, flags: i32) -> Res
     // A place was followed already; an object is reached through a link of our own.
     let follow = if object.is_some() { libc::AT_SYMLINK_FOLLOW } else { 0 };
     let new = to.spelled();
-    let arguments = [
-        directory.as_raw_fd() as usize,
-        old.as_ptr() as usize,
-        to.parent.as_raw_fd() as usize,
-        new.as_ptr() as usize,
-        follow as usize,
-        0,
-    ];
+    let arguments =
+        [directory.as_raw_fd() as usize, old.as_ptr() as usize, to.parent.as_raw_fd() as usize, new.as_ptr() as usize, follow as usize, 0];
     // SAFETY: both names are terminated and outlive the call.
     let result = unsafe { raw(libc::SYS_linkat, arguments) };
     result.map(Effect::Value).map_err(|errno| judge::explain(&policy, &to, Need::Free, errno))

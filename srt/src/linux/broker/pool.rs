@@ -41,7 +41,7 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct Blocked {
-    /// Notification → the broker's thread that works for it, and the caller's.
+    /// Notification → the broker's thread that works for it, and the caller's entry in `/proc`.
     calls: HashMap<u64, (i32, i32)>,
     watched: bool,
 }
@@ -87,7 +87,7 @@ impl Pool {
     ) -> Result<T, Errno> {
         self.keep_receiving(broker)?;
         let id = caller.notification.id;
-        self.watch(broker, id, caller.notification.thread);
+        self.watch(broker, id, caller.entry()?);
         let result = loop {
             match work() {
                 Err(Errno::INTR) => match must_end(caller) {

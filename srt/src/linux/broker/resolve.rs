@@ -90,7 +90,8 @@ impl<'a> Resolver<'a> {
         if text.is_empty() {
             return Err(Errno::NOENT.into());
         }
-        let base = if text.as_bytes()[0] == b'/' { self.root.try_clone_to_owned().map_err(|_| Errno::NFILE)? } else { self.start(at.directory)? };
+        let base =
+            if text.as_bytes()[0] == b'/' { self.root.try_clone_to_owned().map_err(|_| Errno::NFILE)? } else { self.start(at.directory)? };
         self.place_below(base, text.as_bytes())
     }
 
@@ -201,10 +202,10 @@ impl<'a> Resolver<'a> {
             return Ok(None);
         }
         let group = || self.caller.group().map(|group| group.to_string().into_bytes());
-        let thread = self.caller.notification.thread.to_string().into_bytes();
+        let thread = || self.caller.entry().map(|entry| entry.to_string().into_bytes());
         Ok(match name.to_bytes() {
             b"self" => Some(vec![group()?]),
-            b"thread-self" => Some(vec![group()?, b"task".to_vec(), thread]),
+            b"thread-self" => Some(vec![group()?, b"task".to_vec(), thread()?]),
             _ => None,
         })
     }
@@ -228,7 +229,7 @@ impl<'a> Resolver<'a> {
     /// Entries of other processes are not served.
     fn check_owner(&self, path: &AbsPath) -> Result<(), Stop> {
         let Some(process) = process_entry(path) else { return Ok(()) };
-        if process == self.caller.group()? || process == self.caller.notification.thread {
+        if process == self.caller.group()? || process == self.caller.entry()? {
             return Ok(());
         }
         Err(Denial::builtin(Errno::ACCESS, path.clone(), "fs.proc").into())

@@ -18,7 +18,7 @@ const PSEUDO_TERMINALS: std::ops::RangeInclusive<u32> = 136..=143;
 /// # Errors
 /// `ENXIO`: the caller has none.
 pub(super) fn open(caller: &Caller<'_>, flags: i32) -> Result<OwnedFd, Errno> {
-    let (session, terminal) = session(caller.notification.thread)?;
+    let (session, terminal) = session(caller.entry()?)?;
     let flags = OFlags::from_bits_retain((flags | libc::O_NOCTTY | libc::O_CLOEXEC) as u32) - OFlags::CREATE - OFlags::EXCL - OFlags::TRUNC;
     // A session whose leader is outside has no number here.
     let path = match (session, terminal) {

@@ -109,7 +109,7 @@ impl Work<'_> {
 
     /// A signal that the kernel would have sent to the calling thread.
     pub(super) fn signal(&self, signal: i32) {
-        if let Ok(group) = self.caller.group() {
+        if let Ok(group) = self.caller.own_group() {
             // SAFETY: the call takes numbers.
             let _ = unsafe { raw(libc::SYS_tgkill, [group as usize, self.caller.notification.thread as usize, signal as usize, 0, 0, 0]) };
         }

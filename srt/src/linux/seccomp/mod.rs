@@ -20,5 +20,8 @@ pub(super) use table::FilterSpec;
 #[cfg(test)]
 pub(super) fn stopped_calls() -> impl Iterator<Item = libc::c_long> {
     let spec = FilterSpec { broker: true, watch_reads: true, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
-    table::table(spec).into_iter().filter(|(_, action)| !matches!(action, table::Action::Refuse(errno) if *errno != table::EPERM)).map(|row| row.0)
+    table::table(spec)
+        .into_iter()
+        .filter(|(_, action)| !matches!(action, table::Action::Refuse(errno) if *errno != table::EPERM))
+        .map(|row| row.0)
 }

@@ -5,11 +5,13 @@ use seccompiler::sock_filter;
 use super::program::{ASK, NATIVE, X32, compile, refusal};
 use super::table::{Action, ENOSYS, EPERM, FilterSpec, INET, UNIX, table};
 
-const ALL: FilterSpec = FilterSpec { broker: false, watch_reads: false, unix_sockets: true, refuse_group_kill: false, refuse_set_id: false };
+const ALL: FilterSpec =
+    FilterSpec { broker: false, watch_reads: false, unix_sockets: true, refuse_group_kill: false, refuse_set_id: false };
 const BROKER: FilterSpec =
     FilterSpec { broker: true, watch_reads: false, unix_sockets: false, refuse_group_kill: false, refuse_set_id: true };
 const READS: FilterSpec = FilterSpec { watch_reads: true, ..BROKER };
-const CLOSED: FilterSpec = FilterSpec { broker: false, watch_reads: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
+const CLOSED: FilterSpec =
+    FilterSpec { broker: false, watch_reads: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
 
 /// An interpreter for the instructions that `compile` emits: independent of it, and of the kernel.
 fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64; 6]) -> (u32, usize) {
@@ -78,7 +80,7 @@ fn the_broker_gets_every_refusal_and_every_row_of_its_own() {
     for spec in [BROKER, READS] {
         let rows = table(spec);
         for number in 0..600 {
-            let arguments = if number == libc::SYS_socketpair { [UNIX.into(), 2, 0] } else { [UNIX.into(), 0x5, 6] };
+            let arguments = if number == libc::SYS_socketpair { [UNIX.into(), 2, 0] } else { [INET.into(), 5, 6] };
             let expected = match rows.iter().find(|row| row.0 == number) {
                 Some((_, Action::Refuse(EPERM) | Action::Ask)) => ASK,
                 Some((_, Action::Refuse(errno))) => refusal(*errno),
