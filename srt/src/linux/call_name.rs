@@ -64,6 +64,7 @@ const NAMES: &[(libc::c_long, &str)] = &[
     (libc::SYS_removexattr, "removexattr"),
     (libc::SYS_lremovexattr, "lremovexattr"),
     (libc::SYS_fremovexattr, "fremovexattr"),
+    (libc::SYS_umask, "umask"),
     (libc::SYS_connect, "connect"),
     (libc::SYS_bind, "bind"),
     (libc::SYS_sendto, "sendto"),

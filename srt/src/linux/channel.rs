@@ -167,7 +167,7 @@ impl Channel {
     /// # Errors
     /// `EPIPE` when `init` is gone.
     pub fn forward(&self, signal: i32) -> Result<(), Errno> {
-        self.order(&[&[b's'], &signal.to_ne_bytes()[..]].concat(), None)
+        self.order(&[b"s", &signal.to_ne_bytes()[..]].concat(), None)
     }
 
     /// Answers a question.
@@ -175,7 +175,7 @@ impl Channel {
     /// # Errors
     /// `EPIPE` when `init` is gone.
     pub fn answer(&self, ticket: u64, answer: Answer) -> Result<(), Errno> {
-        self.order(&[&[b'a'], &ticket.to_ne_bytes()[..], &answer.encode()].concat(), None)
+        self.order(&[b"a", &ticket.to_ne_bytes()[..], &answer.encode()].concat(), None)
     }
 
     /// Puts other rules on files in force.

@@ -4,7 +4,7 @@
 //! ask it. Paths given to it are real paths: symbolic links were resolved by whoever asks.
 
 use super::glob::Glob;
-use super::protected::ProtectedName;
+use super::protected::{self, ProtectedName};
 use super::{AbsPath, Origin, RuleId};
 
 /// What a program wants to do with a path.
@@ -159,9 +159,11 @@ impl FsPolicy {
 
     /// The rule of this effect that matches deepest; rules that nothing lifts come before all others.
     fn most_specific(&self, effect: FsEffect, path: &AbsPath) -> Option<(usize, &FsRule)> {
+        // Most paths hold no protected name at all, and this is asked at every call that changes something.
+        let plain = !protected::may_protect(path);
         self.rules
             .iter()
-            .filter(|rule| rule.effect == effect)
+            .filter(|rule| rule.effect == effect && !(plain && matches!(rule.matcher, Matcher::Protected(_))))
             .filter_map(|rule| Some((self.match_depth(rule, path)?, rule)))
             .max_by_key(|(depth, rule)| (rule.absolute, *depth))
     }
@@ -170,6 +172,7 @@ impl FsPolicy {
     fn match_depth(&self, rule: &FsRule, path: &AbsPath) -> Option<usize> {
         match &rule.matcher {
             Matcher::Path(root) => path.is_within(root).then(|| root.depth()),
+            Matcher::Glob(glob) if !glob.could_cover(path) => None,
             Matcher::Glob(glob) => path.ancestors().find(|ancestor| glob.matches(ancestor)).map(|ancestor| ancestor.depth()),
             Matcher::Protected(name) => {
                 self.write_roots.iter().filter(|root| path.is_within(root)).filter_map(|root| name.protects(path, root)).max()

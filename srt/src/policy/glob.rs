@@ -75,6 +75,11 @@ impl Glob {
         &self.pattern
     }
 
+    /// Whatever matches, at or above `path`, is at least as long as the text before the first wildcard, so `path` starts with that.
+    pub(super) fn could_cover(&self, path: &AbsPath) -> bool {
+        path.as_bytes().starts_with(self.prefix.as_bytes())
+    }
+
     /// Does the pattern match exactly this path?
     pub fn matches(&self, path: &AbsPath) -> bool {
         path.as_bytes().starts_with(self.prefix.as_bytes()) && self.automaton.run(path.as_bytes()).accepts()

@@ -43,6 +43,14 @@ impl AbsPath {
         Some(Self::resolve(&Self::root(), path))
     }
 
+    /// A path that the kernel wrote (`/proc/self/fd/N`, d_path): it is in normal form already. `None` where it is none.
+    pub(crate) fn from_kernel(bytes: &[u8]) -> Option<Self> {
+        let normal = bytes.first() == Some(&b'/') && !bytes.contains(&0) && !bytes.windows(2).any(|pair| pair == b"//");
+        let path = normal.then(|| AbsPath(PathBuf::from(OsStr::from_bytes(bytes))))?;
+        debug_assert_eq!(AbsPath::new(&path.0).as_ref(), Some(&path));
+        Some(path)
+    }
+
     /// The path for system calls.
     pub fn as_path(&self) -> &Path {
         &self.0

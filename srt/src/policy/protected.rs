@@ -61,6 +61,27 @@ pub const PROTECTED_NAMES: &[ProtectedName] = &[
     row(".srt-settings.json", &[".srt-settings.json"], "srt reads its policy from it"),
 ];
 
+/// Lengths of the last components of all rows, as bits.
+const LENGTHS: u64 = {
+    let mut lengths = 0;
+    let mut row = 0;
+    while row < PROTECTED_NAMES.len() {
+        let components = PROTECTED_NAMES[row].components;
+        lengths |= 1 << components[components.len() - 1].len();
+        row += 1;
+    }
+    lengths
+};
+
+/// May any row protect this path? A quick look at its names, which never misses one.
+pub(super) fn may_protect(path: &AbsPath) -> bool {
+    let is_last = |name: &[u8]| {
+        let last = |row: &ProtectedName| row.components.last().is_some_and(|last| name.eq_ignore_ascii_case(last.as_bytes()));
+        name.len() < 64 && LENGTHS & (1 << name.len()) != 0 && PROTECTED_NAMES.iter().any(last)
+    };
+    path.components().any(|name| is_last(name.as_bytes()))
+}
+
 impl ProtectedName {
     /// Is this the first component? Letter case does not matter.
     pub(super) fn begins_with(&self, name: &OsStr) -> bool {
@@ -73,11 +94,6 @@ impl ProtectedName {
     /// A write root that is *itself* called `.vscode` was named by the user and is not protected by this row.
     pub fn protects(&self, path: &AbsPath, root: &AbsPath) -> Option<usize> {
         let same = |name: &OsStr, wanted: &str| name.as_bytes().eq_ignore_ascii_case(wanted.as_bytes());
-        let last = self.components[self.components.len() - 1];
-        // Most paths hold no such name at all, and this is asked for every path and row.
-        if !path.components().any(|name| same(name, last)) {
-            return None;
-        }
         let names: Vec<&OsStr> = path.components().collect();
         let first_end = root.depth().max(self.components.len() - 1) + 1;
         (first_end..=names.len()).find(|&end| {

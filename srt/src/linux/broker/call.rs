@@ -81,6 +81,8 @@ pub(super) enum Call {
     SendMessage { socket: i32, header: u64, flags: i32 },
     /// sendmmsg(2).
     SendMessages { socket: i32, headers: u64, count: u32, flags: i32 },
+    /// umask(2): observed.
+    Umask,
     /// Anything else that the filter sends: it is refused.
     Refused,
 }
@@ -126,6 +128,7 @@ impl Call {
             libc::SYS_sendto => Call::SendTo { socket: int(0), data: a[1], size: a[2], flags: int(3), address: a[4], length: a[5] },
             libc::SYS_sendmsg => Call::SendMessage { socket: int(0), header: a[1], flags: int(2) },
             libc::SYS_sendmmsg => Call::SendMessages { socket: int(0), headers: a[1], count: word(2), flags: int(3) },
+            libc::SYS_umask => Call::Umask,
             number => legacy(number, a).unwrap_or(Call::Refused),
         }
     }

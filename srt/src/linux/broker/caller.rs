@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 use super::super::notify::{Listener, Notification};
 use super::super::sys::{read_memory, write_memory};
 use super::authority;
+use super::masks::Owner;
 
 /// Longest path, its NUL included (limits.h).
 const PATH_MAX: usize = 4096;
@@ -30,6 +31,7 @@ struct Status {
     /// The same, as this pid namespace does.
     own_group: i32,
     umask: u32,
+    alone: bool,
 }
 
 /// The thread behind a notification.
@@ -127,6 +129,12 @@ impl<'a> Caller<'a> {
         Ok(self.status()?.umask)
     }
 
+    /// Whose mask it is.
+    pub(super) fn owner(&self) -> Result<Owner, Errno> {
+        let Status { group, alone, .. } = self.status()?;
+        Ok(Owner { group, alone })
+    }
+
     /// The thread group, by the number of its entry in `/proc`.
     pub(super) fn group(&self) -> Result<i32, Errno> {
         Ok(self.status()?.group)
@@ -192,6 +200,7 @@ impl<'a> Caller<'a> {
         let status = Status {
             group: field("Tgid:").and_then(|value| value.parse().ok()).ok_or(Errno::SRCH)?,
             own_group: own_group.ok_or(Errno::SRCH)?,
+            alone: field("Threads:") == Some("1"),
             umask: field("Umask:").and_then(|value| u32::from_str_radix(value, 8).ok()).ok_or(Errno::SRCH)?,
         };
         Ok(*self.status.get_or_init(|| status))

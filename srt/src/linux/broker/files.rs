@@ -139,6 +139,10 @@ fn open_patiently(work: &Work<'_>, directory: BorrowedFd<'_>, name: &CStr, openi
     if opening.has(libc::O_NONBLOCK) {
         return open(flags | libc::O_NONBLOCK);
     }
+    // A new file makes nobody wait.
+    if opening.has(libc::O_CREAT | libc::O_EXCL) {
+        return open(flags);
+    }
     match open(flags | libc::O_NONBLOCK) {
         // A FIFO that nobody reads yet; a file that another program has leased.
         Err(Errno::NXIO | Errno::AGAIN) => work.while_blocked(|| open(flags)),

@@ -71,14 +71,10 @@ pub(super) fn refuse(rule: &FsRule, place: &Place, need: Need) -> Stop {
 
 /// A call that the kernel refused: by the policy, whose read-only mounts and Landlock rules it met, or for a reason of its own.
 pub(super) fn explain(policy: &FsPolicy, place: &Place, need: Need, errno: Errno) -> Stop {
-    let denied = match verdict(policy, &place.path) {
-        Verdict::Allowed => return errno.into(),
-        Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => Denial::by(rule, errno, place.path.clone()),
-    };
-    match errno {
-        Errno::ROFS => denied.into(),
-        // Landlock's, where plain permissions would have let it pass.
-        Errno::ACCESS if would_fail(place, need).is_none() => denied.into(),
+    // Landlock's errno is also that of plain permissions.
+    let by_policy = errno == Errno::ROFS || errno == Errno::ACCESS && would_fail(place, need).is_none();
+    match by_policy.then(|| verdict(policy, &place.path)) {
+        Some(Verdict::NotCovered(rule) | Verdict::Forbidden(rule)) => Denial::by(rule, errno, place.path.clone()).into(),
         _ => errno.into(),
     }
 }

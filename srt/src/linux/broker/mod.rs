@@ -23,6 +23,7 @@ mod caller;
 mod desk;
 mod files;
 mod judge;
+mod masks;
 mod messages;
 mod names;
 mod peers;
@@ -77,6 +78,7 @@ pub(super) struct Broker {
     desk: Arc<Desk>,
     pool: Pool,
     peers: Peers,
+    masks: masks::Masks,
     foreign_proc: bool,
     /// Held for reading by whoever changes names, for writing by whoever must find a name unchanged.
     names: RwLock<()>,
@@ -99,6 +101,7 @@ impl Broker {
             desk,
             pool: Pool::default(),
             peers: Peers::default(),
+            masks: masks::Masks::default(),
             foreign_proc,
             names: RwLock::new(()),
         });
@@ -174,6 +177,10 @@ fn perform(work: &Work<'_>, call: Call) -> Result<Effect, Stop> {
         }
         Call::SendMessage { socket, header, flags } => messages::send_message(work, socket, header, flags),
         Call::SendMessages { socket, headers, count, flags } => messages::send_messages(work, socket, headers, count, flags),
+        Call::Umask => {
+            work.broker.masks.forget(work.caller.group().ok());
+            Ok(Effect::LetGo)
+        }
         Call::Refused => Err(work.refused(Errno::PERM, "syscall.filter").into()),
     }
 }

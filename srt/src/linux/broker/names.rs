@@ -152,14 +152,16 @@ fn source(work: &Work<'_>, at: PathAt, flags: i32) -> Result<Source, Stop> {
         return Ok(Source::Object(resolver.start(at.directory)?));
     }
     let mut place = resolver.place(at)?;
-    while flags & libc::AT_SYMLINK_FOLLOW != 0 {
+    if flags & libc::AT_SYMLINK_FOLLOW == 0 {
+        return Ok(Source::Place(place));
+    }
+    loop {
         match resolver.follow(&place)? {
             Some(Followed::Place(next)) => place = next,
             Some(Followed::Object(object)) => return Ok(Source::Object(object)),
-            None => break,
+            None => return Ok(Source::Place(place)),
         }
     }
-    Ok(Source::Place(place))
 }
 
 /// truncate(2) by path.

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 use rustix::io::Errno;
 
-use super::resolve::{Followed, real_path};
+use super::resolve::{Base, Followed, real_path};
 use super::stop::{Denial, Stop, Target};
 use super::work::Work;
 use crate::policy::AbsPath;
@@ -83,11 +83,7 @@ fn is_listed(work: &Work<'_>, real: &AbsPath) -> bool {
 
 fn object_at(work: &Work<'_>, path: &[u8]) -> Result<OwnedFd, Stop> {
     let mut resolver = work.resolver();
-    let base = if path.first() == Some(&b'/') {
-        work.broker.root().try_clone_to_owned().map_err(|_| Errno::NFILE)?
-    } else {
-        resolver.start(libc::AT_FDCWD)?
-    };
+    let base = if path.first() == Some(&b'/') { Base::Held(work.broker.root()) } else { Base::Own(resolver.start(libc::AT_FDCWD)?) };
     let mut place = resolver.place_below(base, path)?;
     loop {
         match resolver.follow(&place)? {

@@ -90,10 +90,11 @@ impl Pool {
         self.watch(broker, id, caller.entry()?);
         let result = loop {
             match work() {
-                Err(Errno::INTR) => match must_end(caller) {
-                    Some(errno) => break Err(errno),
-                    None => {}
-                },
+                Err(Errno::INTR) => {
+                    if let Some(errno) = must_end(caller) {
+                        break Err(errno);
+                    }
+                }
                 result => break result,
             }
         };

@@ -64,6 +64,32 @@ impl Place {
     }
 }
 
+/// Where a path starts from.
+pub(super) enum Base<'a> {
+    /// A directory that was opened for this.
+    Own(OwnedFd),
+    /// One that somebody else holds.
+    Held(BorrowedFd<'a>),
+}
+
+impl Base<'_> {
+    fn into_own(self) -> Result<OwnedFd, Errno> {
+        match self {
+            Base::Own(directory) => Ok(directory),
+            Base::Held(directory) => directory.try_clone_to_owned().map_err(|_| Errno::NFILE),
+        }
+    }
+}
+
+impl AsFd for Base<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Base::Own(directory) => directory.as_fd(),
+            Base::Held(directory) => *directory,
+        }
+    }
+}
+
 /// Resolves the paths of one call.
 pub(super) struct Resolver<'a> {
     caller: &'a Caller<'a>,
@@ -90,8 +116,7 @@ impl<'a> Resolver<'a> {
         if text.is_empty() {
             return Err(Errno::NOENT.into());
         }
-        let base =
-            if text.as_bytes()[0] == b'/' { self.root.try_clone_to_owned().map_err(|_| Errno::NFILE)? } else { self.start(at.directory)? };
+        let base = if text.as_bytes()[0] == b'/' { Base::Held(self.root) } else { Base::Own(self.start(at.directory)?) };
         self.place_below(base, text.as_bytes())
     }
 
@@ -101,7 +126,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The place that a text names, seen from a directory.
-    pub(super) fn place_below(&mut self, base: OwnedFd, text: &[u8]) -> Result<Place, Stop> {
+    pub(super) fn place_below(&mut self, base: Base<'_>, text: &[u8]) -> Result<Place, Stop> {
         let trimmed = text.trim_ascii_end_slashes();
         let directory = trimmed.len() < text.len();
         let (above, name) = match trimmed.iter().rposition(|byte| *byte == b'/') {
@@ -131,8 +156,7 @@ impl<'a> Resolver<'a> {
         self.count_link()?;
         let absolute = text.as_bytes().first() == Some(&b'/');
         let base = if absolute { self.root } else { place.parent.as_fd() };
-        let base = base.try_clone_to_owned().map_err(|_| Errno::NFILE)?;
-        let mut next = self.place_below(base, text.as_bytes())?;
+        let mut next = self.place_below(Base::Held(base), text.as_bytes())?;
         next.directory |= place.directory;
         Ok(Some(Followed::Place(next)))
     }
@@ -143,26 +167,27 @@ impl<'a> Resolver<'a> {
     }
 
     /// The directory that a text names, with its real path. Empty: `base` itself.
-    fn directory(&mut self, base: OwnedFd, text: &[u8]) -> Result<(OwnedFd, AbsPath), Stop> {
+    fn directory(&mut self, base: Base<'_>, text: &[u8]) -> Result<(OwnedFd, AbsPath), Stop> {
         if text.is_empty() {
-            let path = real_path(base.as_fd())?;
+            let base = base.into_own()?;
+            let path = directory_path(base.as_fd())?;
             return Ok((base, path));
         }
         // The kernel does it at once, unless procfs has a part in it: then the result lies there, or a magic link is an error, or `self` was ours and anything may be.
-        if let Ok(found) = rustix::fs::openat2(&base, text, DIRECTORY, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
-            let path = real_path(found.as_fd())?;
+        if let Ok(found) = rustix::fs::openat2(base.as_fd(), text, DIRECTORY, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+            let path = directory_path(found.as_fd())?;
             if !is_in_proc(&path) {
                 return Ok((found, path));
             }
         }
         let found = self.walk(base, text)?;
-        let path = real_path(found.as_fd())?;
+        let path = directory_path(found.as_fd())?;
         Ok((found, path))
     }
 
     /// Component by component.
-    fn walk(&mut self, base: OwnedFd, text: &[u8]) -> Result<OwnedFd, Stop> {
-        let mut here = base;
+    fn walk(&mut self, base: Base<'_>, text: &[u8]) -> Result<OwnedFd, Stop> {
+        let mut here = base.into_own()?;
         let mut ahead: Vec<Vec<u8>> = components(text);
         while let Some(component) = ahead.pop() {
             let path = real_path(here.as_fd())?;
@@ -184,7 +209,7 @@ impl<'a> Resolver<'a> {
             }
             let target = rustix::fs::readlinkat(&next, c"", Vec::new())?;
             if target.as_bytes().first() == Some(&b'/') {
-                here = self.root.try_clone_to_owned().map_err(|_| Errno::NFILE)?;
+                here = Base::Held(self.root).into_own()?;
             }
             ahead.extend(components(target.as_bytes()));
         }
@@ -215,7 +240,7 @@ impl<'a> Resolver<'a> {
         let parent = place.path.parent().unwrap_or_else(AbsPath::root);
         match self.own_entry(&parent, &place.name)? {
             Some(own) => {
-                let mut place = self.place_below(place.parent, &own.join(&b'/'))?;
+                let mut place = self.place_below(Base::Held(place.parent.as_fd()), &own.join(&b'/'))?;
                 place.directory = true;
                 Ok(place)
             }
@@ -265,7 +290,16 @@ fn is_link(object: impl AsFd) -> bool {
 /// # Errors
 /// `EACCES`: it lies in no tree.
 pub(super) fn real_path(object: BorrowedFd<'_>) -> Result<AbsPath, Errno> {
-    AbsPath::new(OsStr::from_bytes(link_of(object)?.as_bytes())).ok_or(Errno::ACCESS)
+    AbsPath::from_kernel(link_of(object)?.as_bytes()).ok_or(Errno::ACCESS)
+}
+
+/// The same for a directory, by making it this thread's working directory: a third of the time that procfs takes.
+///
+/// # Errors
+/// `ENOTDIR`, `EACCES`; `ENOENT`: it was removed.
+fn directory_path(directory: BorrowedFd<'_>) -> Result<AbsPath, Errno> {
+    rustix::process::fchdir(directory)?;
+    AbsPath::from_kernel(rustix::process::getcwd(Vec::new())?.as_bytes()).ok_or(Errno::ACCESS)
 }
 
 /// The text of the kernel's link to an object: a path, or `pipe:[…]`, `socket:[…]`, `anon_inode:…`.

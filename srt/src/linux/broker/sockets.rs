@@ -18,6 +18,7 @@ use super::super::sys::raw;
 use super::address::{Address, MAX_LENGTH, is_own, with_port};
 use super::judge::{self, Need};
 use super::peers;
+use super::resolve::Base;
 use super::stop::Stop;
 use super::work::{Effect, Work};
 
@@ -150,7 +151,7 @@ fn bind_path(work: &Work<'_>, socket: &OwnedFd, bytes: &[u8], path: &[u8]) -> Re
     let mut resolver = work.resolver();
     let here = work.caller.working_directory()?;
     let base = if path.first() == Some(&b'/') { work.broker.root() } else { here.as_fd() };
-    let place = resolver.place_below(base.try_clone_to_owned().map_err(|_| Errno::NFILE)?, path)?;
+    let place = resolver.place_below(Base::Held(base), path)?;
     judge::admit(&policy, &place, Need::Free).map_err(in_use)?;
     work.take_umask()?;
     // `/proc/self` would be ours.

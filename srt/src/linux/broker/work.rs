@@ -46,7 +46,17 @@ impl Work<'_> {
 
     /// New files get the caller's mask: this thread has one of its own.
     pub(super) fn take_umask(&self) -> Result<(), Errno> {
-        rustix::process::umask(Mode::from_bits_truncate(self.caller.umask()?));
+        let thread = self.caller.notification.thread;
+        let mask = match self.broker.masks.of(thread) {
+            Some(mask) => mask,
+            None => {
+                let mask = self.caller.umask()?;
+                let pidfd = self.caller.pidfd()?.try_clone_to_owned().map_err(|_| Errno::NFILE)?;
+                self.broker.masks.remember(thread, self.caller.owner()?, pidfd, mask);
+                mask
+            }
+        };
+        rustix::process::umask(Mode::from_bits_truncate(mask));
         Ok(())
     }
 

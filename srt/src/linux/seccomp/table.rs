@@ -203,6 +203,7 @@ fn broker_rows(watch_reads: bool) -> Vec<(libc::c_long, Action)> {
         (libc::SYS_removexattr, Action::Ask),
         (libc::SYS_lremovexattr, Action::Ask),
         (libc::SYS_fremovexattr, Action::Ask),
+        (libc::SYS_umask, Action::Ask),
         (libc::SYS_connect, Action::Ask),
         (libc::SYS_bind, Action::Ask),
         (libc::SYS_sendto, Action::AskIf(&[Test::NotNull { argument: 4 }])),
