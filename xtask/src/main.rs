@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         }),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"bench-client", rest)) => bench::client(rest),
+        Some((&"bench-calls", _)) => bench::calls_client(),
         _ => Err(USAGE.to_owned()),
     };
     match done {

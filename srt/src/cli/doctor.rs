@@ -20,7 +20,7 @@ pub(super) fn doctor(options: &Options, json: bool) -> Result<u8, Error> {
         render(&support)
     };
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    let fine = [&support.user_namespaces, &support.seccomp].iter().all(|answer| **answer == Answer::Yes);
+    let fine = [&support.user_namespaces, &support.seccomp, &support.user_notification].iter().all(|answer| **answer == Answer::Yes);
     Ok(u8::from(!fine))
 }
 
@@ -29,6 +29,8 @@ fn render(support: &Support) -> String {
     // Writing to a String cannot fail.
     let _ = layer(&mut out, "namespaces", &support.user_namespaces, "user, mount, pid, network, ipc, uts and cgroup namespaces");
     let _ = layer(&mut out, "seccomp", &support.seccomp, "system-call filter");
+    let _ =
+        layer(&mut out, "broker", &support.user_notification, "rules on names, UNIX sockets by path, transparent networking, denials told");
     let _ = landlock(&mut out, support);
     let mounts = if support.new_mount_api {
         "open_tree, move_mount, mount_setattr"

@@ -24,13 +24,20 @@ fn write_plan(plan: &Plan, out: &mut String) -> fmt::Result {
     writeln!(out, "  {:<10} {} (removed at the end)", "TMPDIR", plan.files.private_tmp)?;
     writeln!(out, "network")?;
     writeln!(out, "  own namespace; proxy on 127.0.0.1:{} inside", plan.network.proxy_port)?;
-    writeln!(out, "  UNIX sockets {}", if plan.network.unix_sockets { "allowed" } else { "denied" })?;
+    let sockets = match (plan.network.unix_sockets, plan.layers.user_notification) {
+        (true, _) => "allowed",
+        (false, true) => "denied, but the command's own and those that are listed",
+        (false, false) => "denied",
+    };
+    writeln!(out, "  UNIX sockets {sockets}")?;
     writeln!(out, "layers")?;
     let scopes = if plan.layers.landlock_scopes { ", signals and abstract sockets kept inside" } else { "" };
     match plan.layers.landlock_abi {
         0 => writeln!(out, "  namespaces, seccomp; no Landlock")?,
         abi => writeln!(out, "  namespaces, seccomp, Landlock ABI {abi}{scopes}")?,
     }
+    let names = if plan.layers.user_notification { "names are judged by the broker" } else { "no broker: objects only" };
+    writeln!(out, "  {names}")?;
     writeln!(out, "environment")?;
     for (name, value) in &plan.environment.set {
         writeln!(out, "  {name}={}", value.to_string_lossy())?;

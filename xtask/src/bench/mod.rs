@@ -4,6 +4,7 @@
 //! are compared. Numbers of different runs of this program are not comparable; the ratios are.
 
 mod build;
+mod calls;
 mod client;
 mod many;
 mod memory;
@@ -15,6 +16,7 @@ mod table;
 
 use std::path::PathBuf;
 
+pub(crate) use calls::client as calls_client;
 pub(crate) use client::client;
 use side::Bench;
 
@@ -25,6 +27,7 @@ const PARTS: &[Part] = &[
     ("memory", memory::run),
     ("many", many::run),
     ("read", read::run),
+    ("calls", calls::run),
     ("build", build::run),
     ("proxy", proxy::run),
 ];

@@ -70,7 +70,7 @@ impl Bench {
     pub(super) fn write_settings(&self, target: &str) -> Result<(), String> {
         let extra = if target.is_empty() { String::new() } else { format!(", \"{target}\"") };
         let text = format!(
-            "{{ \"network\": {{ \"allowedDomains\": [\"*.example.com\"{extra}], \"deniedDomains\": [] }},\n  \"filesystem\": {{ \"denyRead\": [\"/etc/shadow\"], \"allowWrite\": [\"{}\"], \"denyWrite\": [] }} }}\n",
+            "{{ \"network\": {{ \"allowedDomains\": [\"*.example.com\"{extra}], \"deniedDomains\": [] }},\n  \"filesystem\": {{ \"denyRead\": [\"/etc/shadow\"], \"allowWrite\": [\"{}\"], \"denyWrite\": [], \"allowGitConfig\": true }} }}\n",
             self.work.display()
         );
         fs::write(&self.settings, text).map_err(|error| format!("cannot write {}: {error}", self.settings.display()))

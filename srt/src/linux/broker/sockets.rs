@@ -68,9 +68,12 @@ pub(super) fn is_nonblocking(socket: &OwnedFd) -> bool {
 
 /// Where a connection to `target` is really made.
 fn route(work: &Work<'_>, socket: &OwnedFd, address: Vec<u8>, target: SocketAddr) -> Result<Vec<u8>, Stop> {
+    let for_host = work.broker.spec.host_ports.contains(&target.port());
+    if is_own(target.ip()) && !for_host {
+        return Ok(address);
+    }
     let stream = rustix::net::sockopt::socket_type(socket)? == SocketType::STREAM;
-    let to_host = stream && is_own(target.ip()) && work.broker.spec.host_ports.contains(&target.port());
-    if (is_own(target.ip()) && !to_host) || (stream && is_under_way(socket)) || (!stream && target.port() == DNS) {
+    if (is_own(target.ip()) && !stream) || (stream && is_under_way(socket)) || (!stream && target.port() == DNS) {
         return Ok(address);
     }
     match admission(work, socket, stream, target)? {
