@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
+use super::violations::Listing;
 use crate::plan::Support;
 use crate::settings::FlagSettings;
 
@@ -73,6 +74,8 @@ pub enum Action {
         /// Which.
         name: Option<String>,
     },
+    /// Show what the last runs were denied.
+    Violations(Listing),
     /// Print a completion script.
     Completions {
         /// For this shell.
@@ -126,7 +129,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Options, 
     Ok((options, action(&matches, name, inner)?))
 }
 
-const SUBCOMMANDS: &[&str] = &["run", "explain", "check", "doctor", "profiles", "completions"];
+const SUBCOMMANDS: &[&str] = &["run", "explain", "check", "doctor", "profiles", "completions", "violations"];
 
 fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) -> Result<Action, Stop> {
     let outer_text = matches.get_one::<OsString>("shell-text").cloned();
@@ -150,8 +153,19 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
             Some(shell) => Action::Completions { shell: *shell },
             None => return Err(Stop::mistake("cannot print completions: no shell was named")),
         },
+        "violations" => Action::Violations(listing(inner)),
         external => Action::Run(typed(outer_text, words(external, inner))?),
     })
+}
+
+fn listing(inner: &ArgMatches) -> Listing {
+    Listing {
+        last: inner.get_one::<u64>("last").map(|last| usize::try_from(*last).unwrap_or(usize::MAX)),
+        run: inner.get_one::<String>("run").cloned(),
+        json: inner.get_flag("json"),
+        suggest: inner.get_flag("suggest"),
+        clear: inner.get_flag("clear"),
+    }
 }
 
 /// The first word that is neither an option nor a subcommand, and everything after it.
@@ -237,7 +251,7 @@ pub(super) fn command() -> Command {
     let top = Command::new("srt")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs any command in a sandbox made from kernel primitives")
-        .override_usage("srt [options] <command> [args…]\n       srt [options] -c '<shell text>'\n       srt run [options] [--] <command> [args…]\n       srt explain | check | doctor | profiles | completions")
+        .override_usage("srt [options] <command> [args…]\n       srt [options] -c '<shell text>'\n       srt run [options] [--] <command> [args…]\n       srt explain | check | doctor | violations | profiles | completions")
         .after_help("Everything after the first word of the command belongs to the command.\nExit status: the command's own; 128+n for a signal; 127 not found; 126 not executable; 125 srt failed and nothing was run.")
         .allow_external_subcommands(true)
         .external_subcommand_value_parser(OsStringValueParser::new())
@@ -269,7 +283,17 @@ pub(super) fn command() -> Command {
         let shell = Arg::new("for").value_name("SHELL").required(true).value_parser(clap::value_parser!(Shell));
         completions.args(shared_options(false)).arg(shell)
     });
-    top.subcommands([run, explain, check, doctor, profiles, completions])
+    let violations = Command::new("violations").about("Show what the last runs were denied").defer(|violations| {
+        let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
+        violations.args(shared_options(false)).args([
+            Arg::new("last").long("last").value_name("N").value_parser(clap::value_parser!(u64).range(1..)).help("The last N runs [default: 10]"),
+            Arg::new("run").long("run").value_name("ID").help("One run, by its name").conflicts_with("last"),
+            json(),
+            flag("suggest", "Print the smallest change of settings that would have allowed it").conflicts_with("json"),
+            flag("clear", "Forget all runs").conflicts_with_all(["last", "run", "json", "suggest"]),
+        ])
+    });
+    top.subcommands([run, explain, check, doctor, profiles, completions, violations])
 }
 
 fn json() -> Arg {

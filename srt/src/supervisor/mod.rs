@@ -3,7 +3,10 @@
 //! One thread, one loop, over the channel from `init`, the signals and the listening socket. It runs with the caller's rights, so everything that
 //! reaches it from inside goes through parsers that expect the worst.
 
+pub mod descriptor;
+mod control;
 mod signals;
+mod status;
 mod terminal;
 
 use std::os::fd::AsFd as _;
