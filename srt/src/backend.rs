@@ -4,8 +4,8 @@
 
 #[cfg(target_os = "linux")]
 pub use crate::linux::{
-    Armed, Channel, Command, NulByte, Report, Running, Script, WATCHED, arm, close_inherited, compile, ignore_sigpipe,
-    open_standard_streams, probe, spawn, try_namespaces,
+    Armed, Channel, Command, Frozen, NulByte, Report, Running, Script, WATCHED, arm, close_inherited, command_of, compile, freeze, id_of,
+    ignore_sigpipe, open_standard_streams, probe, spawn, try_namespaces,
 };
 
 #[cfg(not(target_os = "linux"))]

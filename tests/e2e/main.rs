@@ -28,6 +28,8 @@ mod network;
 mod processes;
 /// Names that are never written: shell start files, hooks, editor settings.
 mod protected;
+/// `--status-fd` and `--control-fd`: the protocol for programs.
+mod protocol;
 /// Proxies of the user's own, and requests no client makes.
 mod proxies;
 /// git, make, tar, python, node, npm, pip, vim, tmux, shells.
@@ -50,3 +52,5 @@ mod terminal;
 mod tmpdir;
 /// UNIX sockets.
 mod unix_sockets;
+/// What is told of denials: live, in the store, as suggestions.
+mod violations;

@@ -29,6 +29,12 @@ pub struct Options {
     pub violations: Violations,
     /// `--violations-file`.
     pub violations_file: Option<PathBuf>,
+    /// `--status-fd`.
+    pub status_fd: Option<RawFd>,
+    /// `--control-fd`.
+    pub control_fd: Option<RawFd>,
+    /// `--ask`.
+    pub ask: bool,
     /// `--without`: layers that are to be taken as missing. For tests.
     pub without: Vec<String>,
     /// `--pass-fd`.
@@ -41,6 +47,8 @@ pub enum Violations {
     /// A list at the end, where there was any.
     #[default]
     Summary,
+    /// Each as it happens, and the list at the end.
+    Live,
     /// JSON lines at the end.
     Json,
     /// Nothing.
@@ -214,6 +222,9 @@ fn join(outer: Options, inner: Options) -> Options {
         },
         violations: if inner.violations == Violations::Summary { outer.violations } else { inner.violations },
         violations_file: inner.violations_file.or(outer.violations_file),
+        status_fd: inner.status_fd.or(outer.status_fd),
+        control_fd: inner.control_fd.or(outer.control_fd),
+        ask: outer.ask || inner.ask,
         without: chain(outer.without, inner.without),
         pass_fds: [outer.pass_fds, inner.pass_fds].concat(),
     }
@@ -236,11 +247,15 @@ fn options(matches: &ArgMatches) -> Result<Options, Stop> {
             accept_gap: texts("accept-gap"),
         },
         violations: match matches.get_one::<String>("violations").map(String::as_str) {
+            Some("live") => Violations::Live,
             Some("json") => Violations::Json,
             Some("off") => Violations::Off,
             _ => Violations::Summary,
         },
         violations_file: matches.get_one::<PathBuf>("violations-file").cloned(),
+        status_fd: matches.get_one::<i32>("status-fd").copied(),
+        control_fd: matches.get_one::<i32>("control-fd").copied(),
+        ask: matches.get_flag("ask"),
         without: texts("without"),
         pass_fds: matches.get_many::<i32>("pass-fd").unwrap_or_default().copied().collect(),
     })
@@ -286,7 +301,11 @@ pub(super) fn command() -> Command {
     let violations = Command::new("violations").about("Show what the last runs were denied").defer(|violations| {
         let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
         violations.args(shared_options(false)).args([
-            Arg::new("last").long("last").value_name("N").value_parser(clap::value_parser!(u64).range(1..)).help("The last N runs [default: 10]"),
+            Arg::new("last")
+                .long("last")
+                .value_name("N")
+                .value_parser(clap::value_parser!(u64).range(1..))
+                .help("The last N runs [default: 10]"),
             Arg::new("run").long("run").value_name("ID").help("One run, by its name").conflicts_with("last"),
             json(),
             flag("suggest", "Print the smallest change of settings that would have allowed it").conflicts_with("json"),
@@ -303,6 +322,9 @@ fn json() -> Arg {
 fn shared_options(with_command: bool) -> Vec<Arg> {
     let list = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append).allow_hyphen_values(false)
+    };
+    let descriptor = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("N").value_parser(clap::value_parser!(i32).range(3..)).help(help)
     };
     let path = |name: &'static str| Arg::new(name).long(name).value_parser(clap::value_parser!(PathBuf));
     let mut options = vec![
@@ -336,9 +358,12 @@ fn shared_options(with_command: bool) -> Vec<Arg> {
         Arg::new("violations")
             .long("violations")
             .value_name("HOW")
-            .value_parser(PossibleValuesParser::new(["summary", "json", "off"]))
-            .help("How denials are shown on stderr at the end [default: summary]"),
+            .value_parser(PossibleValuesParser::new(["summary", "live", "json", "off"]))
+            .help("How denials are shown on stderr [default: summary]"),
         path("violations-file").value_name("FILE").help("Write denials to FILE as JSON lines"),
+        descriptor("status-fd", "Tell what happens on descriptor N, as JSON lines"),
+        descriptor("control-fd", "Take settings and answers from descriptor N, as JSON lines"),
+        Arg::new("ask").long("ask").action(ArgAction::SetTrue).help("Ask about hosts that no rule decides"),
         Arg::new("pass-fd")
             .long("pass-fd")
             .value_name("N")

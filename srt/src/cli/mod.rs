@@ -12,6 +12,7 @@ mod prepare;
 mod profiles;
 mod run;
 mod violations;
+mod ways;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
-use super::{interfaces, limits};
 use super::denial::{Attempt, Denial};
+use super::{interfaces, limits};
 use crate::ask::{Asker, Decision};
 use crate::policy::{Host, NetPolicy, Target};
 use crate::violation::EventSink;

@@ -134,7 +134,9 @@ mod tests {
 
     #[test]
     fn missing_parts_are_made() {
-        for text in ["{}", "{}\n", "{\"network\": {}}", "{\"network\": {\"allowedDomains\": []}}", "{\"network\": {\"allowedDomains\": null}}"] {
+        for text in
+            ["{}", "{}\n", "{\"network\": {}}", "{\"network\": {\"allowedDomains\": []}}", "{\"network\": {\"allowedDomains\": null}}"]
+        {
             let settings = parse_text("x", &edited(text)).unwrap();
             assert_eq!(settings.network.allowed_domains.len(), 1, "{text}");
         }

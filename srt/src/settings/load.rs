@@ -18,7 +18,7 @@ use crate::policy::{AbsPath, Located, Origin};
 use crate::{Fault, Faults};
 
 /// Name of the file in the home directory that is read where none is named.
-const HOME_FILE: &str = ".srt-settings.json";
+pub const HOME_FILE: &str = ".srt-settings.json";
 
 /// Where settings come from.
 #[derive(Clone, Debug, Default)]

@@ -193,9 +193,14 @@ mod tests {
         ] {
             assert_eq!(Message::parse(line), expected, "{line}");
         }
-        for line in [r#"{"type":"answer","id":7}"#, r#"{"type":"answer","id":-1,"allow":true}"#, r#"{"type":"stop"}"#, r#"{"type":1}"#,
-            r#"{"type":"answer","id":7,"allow":1}"#, r#"{"type":"answer","id":7,"allow":true,"for":"ever"}"#]
-        {
+        for line in [
+            r#"{"type":"answer","id":7}"#,
+            r#"{"type":"answer","id":-1,"allow":true}"#,
+            r#"{"type":"stop"}"#,
+            r#"{"type":1}"#,
+            r#"{"type":"answer","id":7,"allow":1}"#,
+            r#"{"type":"answer","id":7,"allow":true,"for":"ever"}"#,
+        ] {
             assert!(Message::parse(line).is_err(), "{line}");
         }
     }

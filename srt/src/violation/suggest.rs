@@ -53,7 +53,8 @@ fn advice(event: &Event) -> Advice {
 
 /// The entry for a destination, with its port where one was tried.
 fn domain(target: &str) -> Option<(List, String)> {
-    let entry = Target::parse(target).map(|target| target.to_string()).or_else(|_| Host::parse(target).map(|host| host.to_string())).ok()?;
+    let entry =
+        Target::parse(target).map(|target| target.to_string()).or_else(|_| Host::parse(target).map(|host| host.to_string())).ok()?;
     DomainPattern::parse(&entry, DomainList::Allow).ok()?;
     Some((ALLOWED_DOMAINS, quoted(&entry)))
 }
@@ -96,7 +97,8 @@ fn comment(event: &Event) -> String {
 
 /// A name that was looked up and then connected to needs the entry with the port only.
 fn drop_covered(domains: &mut BTreeMap<String, Vec<String>>) {
-    let with_port: Vec<String> = domains.keys().filter_map(|entry| entry.trim_matches('"').rsplit_once(':').map(|(host, _)| host.to_owned())).collect();
+    let with_port: Vec<String> =
+        domains.keys().filter_map(|entry| entry.trim_matches('"').rsplit_once(':').map(|(host, _)| host.to_owned())).collect();
     domains.retain(|entry, _| !with_port.iter().any(|host| entry.trim_matches('"') == host));
 }
 

@@ -69,7 +69,9 @@ mod tests {
             let time = UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7);
             assert_eq!(parse(&text(time)), Some(time));
         }
-        for other in ["", "2026-02-30T00:00:00.000Z", "2026-01-01T00:00:00Z", "1969-12-31T23:59:59.000Z", "2026-01-01T24:00:00.000Z", "ü026-01-01T"] {
+        for other in
+            ["", "2026-02-30T00:00:00.000Z", "2026-01-01T00:00:00Z", "1969-12-31T23:59:59.000Z", "2026-01-01T24:00:00.000Z", "ü026-01-01T"]
+        {
             assert_eq!(parse(other), None, "{other}");
         }
     }
