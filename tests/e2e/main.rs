@@ -2,6 +2,8 @@
 //!
 //! Table of contents:
 
+/// Questions about hosts on the terminal.
+mod ask;
 /// A crate with a dependency, fetched, built and tested inside.
 mod cargo_job;
 /// Command lines and exit status.

@@ -40,7 +40,7 @@ pub struct Frozen {
 pub async fn freeze(init: i32) -> io::Result<Frozen> {
     let mut frozen = Frozen { init, stopped: Vec::new(), resting: HashMap::new(), groups: Vec::new() };
     for step in 0..STEPS {
-        if frozen.stop(step >= STEPS_FOR_BUSY)? {
+        if frozen.stop(step)? {
             // The switch that leads into the stop is counted after the state is shown.
             tokio::time::sleep(2 * STEP).await;
             frozen.note()?;
@@ -75,7 +75,11 @@ impl Frozen {
     }
 
     /// Stops what runs; true where nothing did any more. Stopped processes make no new ones, so this comes to an end.
-    fn stop(&mut self, busy_is_fine: bool) -> io::Result<bool> {
+    ///
+    /// Parents first, and a child only when its parent rests: a shell that still ran would take the stop of its child for Ctrl-Z.
+    fn stop(&mut self, step: usize) -> io::Result<bool> {
+        let (busy_is_fine, in_order) = (step >= STEPS_FOR_BUSY, step < STEPS / 2);
+        let mut resting = vec![self.init];
         let mut at_rest = true;
         for process in processes::below(self.init)? {
             let threads = process.threads();
@@ -85,9 +89,13 @@ impl Frozen {
                 State::Running => false,
             };
             if threads.iter().all(rests) {
+                resting.push(process.pid);
                 continue;
             }
             at_rest = false;
+            if in_order && !resting.contains(&process.parent) {
+                continue;
+            }
             if !self.stopped.contains(&process) && process.signal(Signal::STOP).is_ok() {
                 self.stopped.push(process);
             } else {
