@@ -293,6 +293,46 @@ fn always_is_written_to_the_settings_file_with_its_comments() {
     });
 }
 
+/// The file lies where the command may write: it stays the same file, so that what keeps the command from writing it stays too.
+#[test]
+fn always_leaves_a_settings_file_in_a_write_root_protected() {
+    use std::os::unix::fs::MetadataExt;
+    for_each_identity(|who| {
+        let (area, server) = (Area::new(who), Server::http());
+        let mut protocol = Protocol::new(&area);
+        let settings = area.file("work/.srt.json", &area.rules().text());
+        let inode = settings.metadata().expect("it was made").ino();
+        let (status, control) = (area.text("outside/status"), area.text("outside/control"));
+        let script = format!(
+            "{} connect-get {}; echo x >.srt.json; mv .srt.json y; rm .srt.json; echo end",
+            srt_tests::probe().display(),
+            server.name()
+        );
+        let program = area.bare_srt().args(&[
+            "run",
+            "--config",
+            ".srt.json",
+            "--status-fd",
+            "4",
+            "--control-fd",
+            "5",
+            "--ask",
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ]);
+        let running = program.through_shell(&format!("exec \"$@\" 4>{status} 5<{control}")).spawn();
+        let asked = protocol.wait("ask", 0);
+        protocol.send(&json!({"type": "answer", "id": asked["id"], "allow": true, "remember": "always"}));
+        running.wait().assert_out_has(GREETING).assert_out_has("end");
+        assert_eq!(settings.metadata().expect("it is still there").ino(), inode);
+        let after: Value = serde_json::from_str(&area.content("work/.srt.json")).expect("whole settings");
+        assert_eq!(after["network"]["allowedDomains"], json!([server.name()]));
+        assert!(!area.has("work/y"));
+    });
+}
+
 #[test]
 fn without_anybody_to_ask_it_is_as_without_the_option() {
     for_each_identity(|who| {

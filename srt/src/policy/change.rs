@@ -76,3 +76,72 @@ fn lifts_what_is_mounted(old: &Policy, new: &Policy) -> bool {
 fn is_default(rule: &FsRule) -> bool {
     rule.id.0.starts_with("fs.default")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Facts, HostLookup};
+    use crate::settings::scratch::Scratch;
+
+    /// Settings with `work` in place of `@`, a directory that exists, and in it `kept`.
+    fn policy(directory: &Scratch, text: &str) -> Policy {
+        let path = |name: &str| AbsPath::new(directory.path().canonicalize().unwrap()).unwrap().join(name);
+        let facts = Facts {
+            uid: 1,
+            gid: 1,
+            home: Some(path("home")),
+            cwd: path("work"),
+            env: std::collections::BTreeMap::new(),
+            private_tmp: path("runs").join("0"),
+            terminal: false,
+        };
+        let settings = crate::settings::parse_text("s.json", &text.replace('@', &path("work").to_string())).unwrap();
+        crate::policy::resolve(&settings, &facts, &HostLookup).unwrap()
+    }
+
+    fn ignored(old: &str, new: &str) -> Vec<&'static str> {
+        let directory = Scratch::new();
+        for name in ["home", "work", "work/sub", "elsewhere"] {
+            std::fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        directory.file("work/kept", "");
+        without_effect(&policy(&directory, old), &policy(&directory, new))
+    }
+
+    const START: &str = r#"{"filesystem": {"allowWrite": ["@"], "denyWrite": ["@/kept"], "denyRead": ["@/sub"]}}"#;
+
+    #[test]
+    fn what_names_alone_hold_can_change() {
+        for new in [
+            START.replace("[\"@\"]", "[\"@\", \"@/sub\", \"@/*.tmp\"]"),
+            START.replace("\"@/kept\"", "\"@/kept\", \"@/new\", \"@/*.lock\""),
+            START.replace(
+                "{\"filesystem\"",
+                "{\"network\": {\"allowedDomains\": [\"a.example\"], \"deniedDomains\": [\"*\"]}, \"filesystem\"",
+            ),
+        ] {
+            assert!(ignored(START, &new).is_empty(), "{new}");
+        }
+        assert!(ignored(START, START).is_empty());
+    }
+
+    #[test]
+    fn what_mounts_hold_and_what_the_command_was_given_cannot() {
+        for (new, key) in [
+            (START.replace("[\"@\"]", "[\"@\", \"@/../elsewhere\"]"), "filesystem.allowWrite"),
+            (START.replace("\"@/kept\"", ""), "filesystem.denyWrite"),
+            (START.replace("\"@/sub\"", ""), "filesystem.denyRead"),
+            (START.replace("\"denyRead\"", "\"allowRead\": [\"@/sub\"], \"denyRead\""), "filesystem.allowRead"),
+            (START.replace("{\"filesystem\"", "{\"violations\": {\"reads\": true}, \"filesystem\""), "violations.reads"),
+            (
+                START.replace(
+                    "{\"filesystem\"",
+                    "{\"credentials\": {\"files\": [{\"path\": \"@/kept\", \"mode\": \"deny\"}]}, \"filesystem\"",
+                ),
+                "credentials.files",
+            ),
+        ] {
+            assert!(ignored(START, &new).contains(&key), "{key}: {new}");
+        }
+    }
+}

@@ -12,6 +12,9 @@ use crate::policy::{DomainList, DomainPattern, Host, Target};
 /// A list of the settings: table and key.
 type List = (&'static str, &'static str);
 
+/// Elements, as JSON, each with the events that ask for it.
+type Elements = BTreeMap<String, Vec<String>>;
+
 const ALLOWED_DOMAINS: List = ("network", "allowedDomains");
 const ALLOW_UNIX_SOCKETS: List = ("network", "allowUnixSockets");
 const ALLOW_WRITE: List = ("filesystem", "allowWrite");
@@ -26,7 +29,7 @@ enum Advice {
 
 /// A fragment in the syntax of a settings file. Comments name the events; `//` also begins what is not suggested.
 pub fn suggest(events: &[Event]) -> String {
-    let mut lists: BTreeMap<List, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    let mut lists: BTreeMap<List, Elements> = BTreeMap::new();
     let mut left = Vec::new();
     for event in events {
         match advice(event) {
@@ -96,15 +99,15 @@ fn comment(event: &Event) -> String {
 }
 
 /// A name that was looked up and then connected to needs the entry with the port only.
-fn drop_covered(domains: &mut BTreeMap<String, Vec<String>>) {
+fn drop_covered(domains: &mut Elements) {
     let with_port: Vec<String> =
         domains.keys().filter_map(|entry| entry.trim_matches('"').rsplit_once(':').map(|(host, _)| host.to_owned())).collect();
     domains.retain(|entry, _| !with_port.iter().any(|host| entry.trim_matches('"') == host));
 }
 
-fn render(lists: &BTreeMap<List, BTreeMap<String, Vec<String>>>, left: &[String]) -> String {
+fn render(lists: &BTreeMap<List, Elements>, left: &[String]) -> String {
     let mut out = "{\n".to_owned();
-    let mut tables: BTreeMap<&str, Vec<(&str, &BTreeMap<String, Vec<String>>)>> = BTreeMap::new();
+    let mut tables: BTreeMap<&str, Vec<(&str, &Elements)>> = BTreeMap::new();
     for ((table, key), elements) in lists {
         tables.entry(table).or_default().push((key, elements));
     }
