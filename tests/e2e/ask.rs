@@ -220,6 +220,46 @@ fn the_shell_outside_does_not_see_the_stop_of_the_question() {
     });
 }
 
+/// `srt … &`: the person is busy with something else.
+#[test]
+fn a_job_in_the_background_does_not_take_the_terminal() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let words = asking(&area, &get("a.test:443")).words();
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+        let file = area.file("outside/job.sh", &format!("{}\n", quoted.join(" ")));
+        let shell = area.outside("/bin/bash").args(&["--norc", "--noprofile", "-i"]).env("PS1", "prompt> ");
+        let mut terminal = Terminal::start(&area, &shell);
+        terminal.wait_for("prompt>");
+        terminal.enter(&format!("eval \"$(cat {}) &\"\n", file.display()));
+        terminal.wait_for("the terminal is in use by another job");
+        assert!(!terminal.shown().contains(PROMPT));
+        terminal.enter("echo alive-$((1+1)); exit 5\n");
+        terminal.wait_for("alive-2");
+        assert_eq!(terminal.wait().code(), Some(5));
+    });
+}
+
+/// The run ends under the question: the shell that comes next has its terminal as it was.
+#[test]
+fn the_terminal_is_given_back_when_the_command_is_killed_at_the_question() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+
+        let words = asking(&area, &format!("stty -icanon -echo; {}; : end", get("a.test:443"))).words();
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+        let script = format!("trap : QUIT; {}; echo status-$?; stty -a; stty sane; echo end-$((1+1))", quoted.join(" "));
+        let mut terminal = Terminal::start(&area, &area.outside("/bin/sh").args(&["-c", &script]));
+        wait_for_prompt(&mut terminal, 1);
+        // Ctrl-\\ reaches srt and the command, which is stopped: it ends when it goes on.
+        terminal.enter("\x1c");
+        terminal.wait_for("end-2");
+        let shown = terminal.shown();
+        assert!(shown.contains("status-131") && shown.contains("-icanon") && shown.contains("-echo "), "{shown:?}");
+        terminal.wait();
+    });
+}
+
 /// An interactive shell inside has the terminal for a job of its own; the question takes it, and gives it back.
 #[test]
 fn a_job_of_a_shell_inside_is_asked_about_too() {

@@ -219,6 +219,20 @@ fn a_bad_line_changes_nothing_and_is_told() {
 }
 
 #[test]
+fn a_run_without_a_file_takes_settings_too() {
+    for_each_identity(|who| {
+        let (area, server) = (Area::new(who), Server::http());
+        let mut protocol = Protocol::new(&area);
+        protocol.send(&json!({"network": {"allowedDomains": [server.name()]}}));
+        let (status, control) = (area.text("outside/status"), area.text("outside/control"));
+        let script = format!("while ! {} connect-get {}; do sleep 0.05; done", srt_tests::probe().display(), server.name());
+        let program = area.bare_srt().args(&["run", "--status-fd", "4", "--control-fd", "5", "--", "sh", "-c", &script]);
+        program.through_shell(&format!("exec \"$@\" 4>{status} 5<{control}")).run().assert_code(0).assert_out_has(GREETING);
+        assert_eq!(protocol.wait("updated", 0)["ignored"], json!([]));
+    });
+}
+
+#[test]
 fn what_cannot_change_is_named() {
     for_each_identity(|who| {
         let area = Area::new(who);

@@ -16,6 +16,8 @@ pub(super) struct Decided {
     pub(super) policy: Policy,
     /// The settings file that was named, or would be read by itself.
     pub(super) file: Option<AbsPath>,
+    /// The settings files that were read.
+    read_from: Vec<PathBuf>,
 }
 
 /// Where settings come from that replace those of the file while the command runs: all else stays as it was.
@@ -43,8 +45,7 @@ fn sources(options: &Options, facts: &Facts) -> Sources {
 
 /// What is needed to decide once more.
 pub(super) fn renewal(options: &Options, decided: &Decided) -> Renewal {
-    let read_from = decided.file.iter().map(|file| file.as_path().to_owned()).collect();
-    Renewal { facts: decided.facts.clone(), sources: sources(options, &decided.facts), read_from }
+    Renewal { facts: decided.facts.clone(), sources: sources(options, &decided.facts), read_from: decided.read_from.clone() }
 }
 
 /// Reads settings and facts, and makes the policy.
@@ -63,7 +64,7 @@ pub(super) fn decide(options: &Options) -> Result<Decided, Error> {
         policy::resolve(&settings, &facts, &HostLookup).map_err(|faults| Faults::new(faults).map_or_else(unexplained, Error::from))?;
     tracing::debug!("policy: {} file rules, {} objects of them exist", policy.files.rules().len(), policy.inventory.points.len());
     let file = settings_file(options, &facts);
-    Ok(Decided { facts, policy, file })
+    Ok(Decided { facts, policy, file, read_from: settings.read_from })
 }
 
 fn settings_file(options: &Options, facts: &Facts) -> Option<AbsPath> {

@@ -58,6 +58,11 @@ impl Frozen {
         &self.groups
     }
 
+    /// Was the command, or an orphan that `init` has adopted, stopped by us?
+    pub fn stopped_a_child_of_init(&self) -> bool {
+        self.stopped.iter().any(|process| process.parent == self.init)
+    }
+
     /// Has no process of the sandbox run since it was stopped? One that has ended is no matter: it did not run for that.
     pub fn nothing_ran(&self) -> bool {
         let Ok(now) = processes::below(self.init) else { return false };

@@ -86,10 +86,7 @@ impl Console {
             termios::tcsetattr(terminal, OptionalActions::Flush, &plain(self.before.clone()))?;
             termios::tcflush(terminal, QueueSelector::IFlush)
         };
-        set().map_err(|errno| {
-            self.restore();
-            Unusable::from(errno)
-        })
+        set().map_err(Unusable::from)
     }
 
     /// Shows a text on a new line of a plain terminal.
@@ -126,7 +123,7 @@ impl Console {
     /// Everything as it was. What was typed meanwhile is not for the command.
     pub(super) fn give_back(self) {
         let _ = termios::tcflush(self.terminal.get_ref(), QueueSelector::IFlush);
-        self.restore();
+        drop(self);
     }
 
     fn restore(&self) {
@@ -135,6 +132,13 @@ impl Console {
         if let Some(group) = self.foreground {
             let _ = termios::tcsetpgrp(terminal, group);
         }
+    }
+}
+
+/// Also where the run ends in the middle of a question: the person's shell comes next.
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.restore();
     }
 }
 

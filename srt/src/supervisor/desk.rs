@@ -74,7 +74,7 @@ impl Desk {
         let frozen = match backend::freeze(self.init).await {
             Ok(frozen) => frozen,
             Err(_) => {
-                self.release();
+                self.release(true);
                 return Err("the command could not be stopped for the question");
             }
         };
@@ -90,15 +90,18 @@ impl Desk {
                 Err("the terminal cannot be used")
             }
         };
+        let was_running = frozen.stopped_a_child_of_init();
         frozen.thaw();
-        self.release();
+        self.release(was_running);
         answer
     }
 
-    /// Also the loop tells the command to go on, so that it knows which reports of a stop are out of date.
-    fn release(&self) {
+    /// Also the loop tells the command to go on, so that it knows which reports of a stop are out of date. Not a command that had stopped by itself before.
+    fn release(&self, was_running: bool) {
         self.bell.at_rest.set(false);
-        self.bell.go_on.notify_one();
+        if was_running {
+            self.bell.go_on.notify_one();
+        }
     }
 
     async fn ask(&self, console: &Console, question: &Question, frozen: &Frozen) -> Result<Answer, &'static str> {
