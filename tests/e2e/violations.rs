@@ -4,14 +4,19 @@ use srt_tests::{Area, Program, Rules, for_each_identity};
 
 /// `srt violations` of the area's owner.
 fn listed(area: &Area, options: &[&str]) -> srt_tests::Outcome {
-    area.bare_srt().args(&["violations"]).args(options).run()
+    area.bare_srt().env("XDG_STATE_HOME", "").args(&["violations"]).args(options).run()
 }
 
 /// A run that is denied these hosts.
 fn denied(area: &Area, rules: &Rules, targets: &[&str]) -> srt_tests::Outcome {
     let probe = srt_tests::probe().display().to_string();
     let script: String = targets.iter().map(|target| format!("{probe} connect-get {target}; ")).collect();
-    area.shell(rules, &script).run()
+    shell(area, rules, &script)
+}
+
+/// With the usual place for what is kept, below the home directory.
+fn shell(area: &Area, rules: &Rules, script: &str) -> srt_tests::Outcome {
+    area.shell(rules, script).env("XDG_STATE_HOME", "").run()
 }
 
 const STORE: &str = "home/.local/state/srt/violations";
@@ -20,7 +25,7 @@ const STORE: &str = "home/.local/state/srt/violations";
 fn a_run_without_denials_leaves_nothing() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        area.shell(&area.rules(), "true").run().assert_code(0);
+        shell(&area, &area.rules(), "true").assert_code(0);
         assert!(!area.has("home/.local"));
         listed(&area, &[]).assert_code(0).assert_prints("no run was denied anything");
         assert!(!area.has("home/.local"), "listing makes nothing");
@@ -87,7 +92,7 @@ fn the_sandbox_does_not_reach_the_store() {
                 format!("echo x >{file}"),
                 format!("rm -r {store}"),
             ] {
-                let outcome = area.shell(&rules, &script).run();
+                let outcome = shell(&area, &rules, &script);
                 assert!(outcome.code() != Some(0) && !outcome.out().contains("one.test"), "{script}: {outcome}");
             }
         }
@@ -101,11 +106,11 @@ fn a_planted_link_leads_the_store_nowhere() {
         let area = Area::new(who);
         area.dir("home/.local");
         let target = area.dir("outside/target").display().to_string();
-        area.shell(
+        shell(
+            &area,
             &area.rules().allow_write(area.text("home")),
             &format!("ln -s {target} ~/.local/state; exec {} connect-get a.test:1", srt_tests::probe().display()),
-        )
-        .run();
+        );
         assert!(area.has("home/.local/state"), "the link was made");
         assert_eq!(std::fs::read_dir(area.path("outside/target")).expect("it is a directory").count(), 0);
     });
@@ -161,5 +166,15 @@ fn live_lines_are_few_and_the_rest_is_counted() {
         let lines = outcome.err().lines().filter(|line| line.starts_with("srt: deny ")).count();
         assert!((1..=50).contains(&lines), "{lines}\n{outcome}");
         outcome.assert_err_has(&format!("srt: {} more denials were not shown", 60 - lines)).assert_err_has("srt: 60 denied operations");
+    });
+}
+
+#[test]
+fn xdg_state_home_says_where() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.shell(&area.rules(), &format!("{} connect-get a.test:1", srt_tests::probe().display())).run();
+        assert_eq!(std::fs::read_dir(area.state().join("srt/violations")).expect("it was made there").count(), 1);
+        assert!(!area.has("home/.local"));
     });
 }

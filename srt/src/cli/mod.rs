@@ -11,6 +11,7 @@ mod message;
 mod prepare;
 mod profiles;
 mod run;
+mod stderr;
 mod violations;
 mod ways;
 

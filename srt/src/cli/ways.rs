@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd as _, RawFd};
 
 use super::args::{Options, Violations};
 use super::prepare::{self, Decided};
+use super::stderr;
 use crate::Fault;
 use crate::host::HostLookup;
 use crate::policy::{AbsPath, Access, PathLookup as _};
@@ -21,7 +22,8 @@ pub(super) fn open(options: &Options, decided: &Decided) -> Result<Ways, Fault> 
     // Without anybody who could be asked, it is as without the option.
     let ask = options.ask && ((status.is_some() && control.is_some()) || supervisor::has_terminal());
     Ok(Ways {
-        live: options.violations == Violations::Live,
+        live: (options.violations == Violations::Live).then(|| Box::new(stderr::line) as supervisor::Show),
+        say: Some(Box::new(stderr::line)),
         status,
         control,
         ask,

@@ -31,14 +31,17 @@ use terminal::Terminal;
 
 pub use console::has_terminal;
 pub use descriptor::{Descriptor, Direction};
+pub use live::Show;
 pub use remember::Memory;
 pub use session::{OnFiles, Renew};
 
 /// The ways by which a run tells and is told things while it goes on. None by default.
 #[derive(Default)]
 pub struct Ways {
-    /// Denials are shown on stderr as they happen.
-    pub live: bool,
+    /// Shows denials as they happen.
+    pub live: Option<Show>,
+    /// Says what goes wrong with the control channel.
+    pub say: Option<Show>,
     /// `--status-fd`.
     pub status: Option<Descriptor>,
     /// `--control-fd`.

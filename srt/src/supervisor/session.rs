@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Receiver;
 use super::control::{Lines, Message, Received};
 use super::descriptor::Descriptor;
 use super::desk::{Bell, Desk};
-use super::live::Live;
+use super::live::{Live, Show};
 use super::remember::Memory;
 use super::status::{Line, Status, spelled};
 use super::{End, Ways};
@@ -40,19 +40,19 @@ pub(super) struct Session {
 impl Session {
     /// Starts everything but the questions on the terminal, which need a command.
     pub(super) fn start(policy: Policy, sink: EventSink, ways: Ways) -> Session {
-        let Ways { live, status, control, ask, memory, renew, on_files } = ways;
+        let Ways { live, say, status, control, ask, memory, renew, on_files } = ways;
         let for_programs = status.is_some() && control.is_some();
         let (asker, questions) = ask.then(Asker::new).map(|(asker, questions)| (Rc::new(asker), questions)).unzip();
         let context = Rc::new(ProxyContext::new(policy.network.clone(), sink.clone()).asking(asker.clone()));
         let status = status.map(Status::start);
         let end = Rc::new(tokio::sync::Notify::new());
-        let telling = (live || status.is_some()).then(|| {
-            let live = live.then(Live::new);
+        let telling = (live.is_some() || status.is_some()).then(|| {
+            let live = live.map(Live::new);
             tokio::task::spawn_local(tell(sink.subscribe(), live, status.clone(), end.clone()))
         });
         let memory = Rc::new(memory);
         if let Some(control) = control {
-            let program = Program { status: status.clone(), asker: asker.clone(), memory: memory.clone() };
+            let program = Program { status: status.clone(), asker: asker.clone(), memory: memory.clone(), show: say };
             let update = Update { context: context.clone(), start: policy, renew, on_files };
             tokio::task::spawn_local(obey(control, program, update));
         }
@@ -150,6 +150,7 @@ struct Program {
     status: Option<Rc<Status>>,
     asker: Option<Rc<Asker>>,
     memory: Rc<Memory>,
+    show: Option<Show>,
 }
 
 /// What a line of settings is made into, and where it goes.
@@ -211,14 +212,21 @@ impl Program {
     fn refuse(&self, number: u64, message: String) {
         tracing::debug!("control: line {number}: {message}");
         if self.status.is_none() {
-            eprintln!("srt: cannot obey line {number} of the control channel: it is ignored, and the previous settings stay in force");
+            self.show(&format!("cannot obey line {number} of the control channel: it is ignored, and the previous settings stay in force"));
         }
         self.say(&Line::Error { line: Some(number), message });
     }
 
     fn fail(&self, message: String) {
-        eprintln!("srt: {message}\nhint: the settings in force stay so");
+        self.show(&format!("{message}; the settings in force stay so"));
         self.say(&Line::Error { line: None, message });
+    }
+
+    fn show(&self, text: &str) {
+        if let Some(show) = &self.show {
+            // Where it cannot be shown now, there is nobody to wait for.
+            let _ = show(text);
+        }
     }
 
     fn say(&self, line: &Line<'_>) {
