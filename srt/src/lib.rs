@@ -3,6 +3,7 @@
 //! One way leads through the code, and each type on it is built only from the one before:
 //! settings → policy → plan → script → armed → running → outcome.
 
+pub mod ask;
 pub mod backend;
 pub mod cli;
 mod fault;

@@ -2,6 +2,8 @@
 //!
 //! Table of contents:
 
+/// Questions about hosts on the terminal.
+mod ask;
 /// A crate with a dependency, fetched, built and tested inside.
 mod cargo_job;
 /// Command lines and exit status.
@@ -28,6 +30,8 @@ mod network;
 mod processes;
 /// Names that are never written: shell start files, hooks, editor settings.
 mod protected;
+/// `--status-fd` and `--control-fd`: the protocol for programs.
+mod protocol;
 /// Proxies of the user's own, and requests no client makes.
 mod proxies;
 /// git, make, tar, python, node, npm, pip, vim, tmux, shells.
@@ -50,3 +54,5 @@ mod terminal;
 mod tmpdir;
 /// UNIX sockets.
 mod unix_sockets;
+/// What is told of denials: live, in the store, as suggestions.
+mod violations;

@@ -16,6 +16,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "raise", arguments: &["SIGNAL"], run: raise },
     Operation { name: "kill", arguments: &["PID", "SIGNAL"], run: kill },
     Operation { name: "on-terminal", arguments: &["PTS", "COMMAND"], run: on_terminal },
+    Operation { name: "continue-by-timer", arguments: &[], run: continue_by_timer },
     Operation { name: "stdin-byte", arguments: &[], run: |_| ok(io::stdin().read(&mut [0; 1])) },
 ];
 
@@ -56,6 +57,30 @@ fn raise(arguments: &[String]) -> Answer {
         libc::raise(signal);
     }
     Err(Failure::Other("still alive".into()))
+}
+
+/// Lets the kernel continue this process ten times a second, however it is stopped, and writes a line each time; until it is killed.
+fn continue_by_timer(_arguments: &[String]) -> Answer {
+    let mut timer = std::ptr::null_mut();
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    let pause = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    // SAFETY: all structures are plain data that outlives the calls; zero is valid for each field of sigevent.
+    unsafe {
+        // A signal that is ignored stops the timer; one with a handler does not.
+        libc::signal(libc::SIGCONT, nothing as *const () as libc::sighandler_t);
+        let mut event: libc::sigevent = std::mem::zeroed();
+        (event.sigev_notify, event.sigev_signo) = (libc::SIGEV_SIGNAL, libc::SIGCONT);
+        let times = libc::itimerspec { it_interval: pause, it_value: pause };
+        if libc::timer_create(libc::CLOCK_MONOTONIC, &mut event, &mut timer) == -1
+            || libc::timer_settime(timer, 0, &times, std::ptr::null_mut()) == -1
+        {
+            return Err(io::Error::last_os_error().into());
+        }
+    }
+    loop {
+        std::thread::sleep(Duration::from_millis(20));
+        println!("RAN");
+    }
 }
 
 fn kill(arguments: &[String]) -> Answer {

@@ -97,6 +97,11 @@ impl Area {
         self.path(relative).symlink_metadata().is_ok()
     }
 
+    /// Where srt keeps what outlives a run, for programs of this area: beside it, so that it is no change of the area.
+    pub fn state(&self) -> PathBuf {
+        self.settings.join("state")
+    }
+
     /// The state of the whole area now.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.root)

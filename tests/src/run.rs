@@ -38,6 +38,7 @@ impl Program {
                 set("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin".into()),
                 set("HOME", area.text("home")),
                 set("TMPDIR", area.text("tmp")),
+                set("XDG_STATE_HOME", area.state().display().to_string()),
                 set("LANG", "C.UTF-8".into()),
                 set("TERM", "xterm".into()),
             ],

@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
+use super::violations::Listing;
 use crate::plan::Support;
 use crate::settings::FlagSettings;
 
@@ -28,6 +29,12 @@ pub struct Options {
     pub violations: Violations,
     /// `--violations-file`.
     pub violations_file: Option<PathBuf>,
+    /// `--status-fd`.
+    pub status_fd: Option<RawFd>,
+    /// `--control-fd`.
+    pub control_fd: Option<RawFd>,
+    /// `--ask`.
+    pub ask: bool,
     /// `--without`: layers that are to be taken as missing. For tests.
     pub without: Vec<String>,
     /// `--pass-fd`.
@@ -40,6 +47,8 @@ pub enum Violations {
     /// A list at the end, where there was any.
     #[default]
     Summary,
+    /// Each as it happens, and the list at the end.
+    Live,
     /// JSON lines at the end.
     Json,
     /// Nothing.
@@ -73,6 +82,8 @@ pub enum Action {
         /// Which.
         name: Option<String>,
     },
+    /// Show what the last runs were denied.
+    Violations(Listing),
     /// Print a completion script.
     Completions {
         /// For this shell.
@@ -126,7 +137,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Options, 
     Ok((options, action(&matches, name, inner)?))
 }
 
-const SUBCOMMANDS: &[&str] = &["run", "explain", "check", "doctor", "profiles", "completions"];
+const SUBCOMMANDS: &[&str] = &["run", "explain", "check", "doctor", "profiles", "completions", "violations"];
 
 fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) -> Result<Action, Stop> {
     let outer_text = matches.get_one::<OsString>("shell-text").cloned();
@@ -150,8 +161,19 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
             Some(shell) => Action::Completions { shell: *shell },
             None => return Err(Stop::mistake("cannot print completions: no shell was named")),
         },
+        "violations" => Action::Violations(listing(inner)),
         external => Action::Run(typed(outer_text, words(external, inner))?),
     })
+}
+
+fn listing(inner: &ArgMatches) -> Listing {
+    Listing {
+        last: inner.get_one::<u64>("last").map(|last| usize::try_from(*last).unwrap_or(usize::MAX)),
+        run: inner.get_one::<String>("run").cloned(),
+        json: inner.get_flag("json"),
+        suggest: inner.get_flag("suggest"),
+        clear: inner.get_flag("clear"),
+    }
 }
 
 /// The first word that is neither an option nor a subcommand, and everything after it.
@@ -200,6 +222,9 @@ fn join(outer: Options, inner: Options) -> Options {
         },
         violations: if inner.violations == Violations::Summary { outer.violations } else { inner.violations },
         violations_file: inner.violations_file.or(outer.violations_file),
+        status_fd: inner.status_fd.or(outer.status_fd),
+        control_fd: inner.control_fd.or(outer.control_fd),
+        ask: outer.ask || inner.ask,
         without: chain(outer.without, inner.without),
         pass_fds: [outer.pass_fds, inner.pass_fds].concat(),
     }
@@ -222,11 +247,15 @@ fn options(matches: &ArgMatches) -> Result<Options, Stop> {
             accept_gap: texts("accept-gap"),
         },
         violations: match matches.get_one::<String>("violations").map(String::as_str) {
+            Some("live") => Violations::Live,
             Some("json") => Violations::Json,
             Some("off") => Violations::Off,
             _ => Violations::Summary,
         },
         violations_file: matches.get_one::<PathBuf>("violations-file").cloned(),
+        status_fd: matches.get_one::<i32>("status-fd").copied(),
+        control_fd: matches.get_one::<i32>("control-fd").copied(),
+        ask: matches.get_flag("ask"),
         without: texts("without"),
         pass_fds: matches.get_many::<i32>("pass-fd").unwrap_or_default().copied().collect(),
     })
@@ -237,7 +266,7 @@ pub(super) fn command() -> Command {
     let top = Command::new("srt")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs any command in a sandbox made from kernel primitives")
-        .override_usage("srt [options] <command> [args…]\n       srt [options] -c '<shell text>'\n       srt run [options] [--] <command> [args…]\n       srt explain | check | doctor | profiles | completions")
+        .override_usage("srt [options] <command> [args…]\n       srt [options] -c '<shell text>'\n       srt run [options] [--] <command> [args…]\n       srt explain | check | doctor | violations | profiles | completions")
         .after_help("Everything after the first word of the command belongs to the command.\nExit status: the command's own; 128+n for a signal; 127 not found; 126 not executable; 125 srt failed and nothing was run.")
         .allow_external_subcommands(true)
         .external_subcommand_value_parser(OsStringValueParser::new())
@@ -269,7 +298,21 @@ pub(super) fn command() -> Command {
         let shell = Arg::new("for").value_name("SHELL").required(true).value_parser(clap::value_parser!(Shell));
         completions.args(shared_options(false)).arg(shell)
     });
-    top.subcommands([run, explain, check, doctor, profiles, completions])
+    let violations = Command::new("violations").about("Show what the last runs were denied").defer(|violations| {
+        let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
+        violations.args(shared_options(false)).args([
+            Arg::new("last")
+                .long("last")
+                .value_name("N")
+                .value_parser(clap::value_parser!(u64).range(1..))
+                .help("The last N runs [default: 10]"),
+            Arg::new("run").long("run").value_name("ID").help("One run, by its name").conflicts_with("last"),
+            json(),
+            flag("suggest", "Print the smallest change of settings that would have allowed it").conflicts_with("json"),
+            flag("clear", "Forget all runs").conflicts_with_all(["last", "run", "json", "suggest"]),
+        ])
+    });
+    top.subcommands([run, explain, check, doctor, profiles, completions, violations])
 }
 
 fn json() -> Arg {
@@ -279,6 +322,9 @@ fn json() -> Arg {
 fn shared_options(with_command: bool) -> Vec<Arg> {
     let list = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append).allow_hyphen_values(false)
+    };
+    let descriptor = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("N").value_parser(clap::value_parser!(i32).range(3..)).help(help)
     };
     let path = |name: &'static str| Arg::new(name).long(name).value_parser(clap::value_parser!(PathBuf));
     let mut options = vec![
@@ -312,9 +358,12 @@ fn shared_options(with_command: bool) -> Vec<Arg> {
         Arg::new("violations")
             .long("violations")
             .value_name("HOW")
-            .value_parser(PossibleValuesParser::new(["summary", "json", "off"]))
-            .help("How denials are shown on stderr at the end [default: summary]"),
+            .value_parser(PossibleValuesParser::new(["summary", "live", "json", "off"]))
+            .help("How denials are shown on stderr [default: summary]"),
         path("violations-file").value_name("FILE").help("Write denials to FILE as JSON lines"),
+        descriptor("status-fd", "Tell what happens on descriptor N, as JSON lines"),
+        descriptor("control-fd", "Take settings and answers from descriptor N, as JSON lines"),
+        Arg::new("ask").long("ask").action(ArgAction::SetTrue).help("Ask about hosts that no rule decides"),
         Arg::new("pass-fd")
             .long("pass-fd")
             .value_name("N")

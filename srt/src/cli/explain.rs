@@ -15,7 +15,7 @@ pub(super) fn explain(options: &Options, json: bool) -> Result<u8, Error> {
     let text = if json {
         serde_json::to_string_pretty(&Explanation::new(&plan, &decided.policy)).map_err(|error| Fault::new("print the plan", error))? + "\n"
     } else {
-        plan::render(&plan) + &rules(&decided.policy.network) + &unenforced(&plan, &decided.policy)
+        plan::render(&plan) + &rules(&decided.policy.network) + reads(&decided.policy) + &unenforced(&plan, &decided.policy)
     };
     // A closed pipe is the reader's choice.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
@@ -30,6 +30,7 @@ struct Explanation<'a> {
     denied_hosts: Vec<HostRule>,
     allowed_hosts: Vec<HostRule>,
     names_not_enforced: Vec<String>,
+    reports_reads: bool,
 }
 
 #[derive(serde::Serialize)]
@@ -53,6 +54,7 @@ impl<'a> Explanation<'a> {
             plan,
             denied_hosts: list(policy.network.deny_rules()),
             allowed_hosts: list(policy.network.allow_rules()),
+            reports_reads: policy.report_reads,
             names_not_enforced: not_held(plan, policy).map(|rule| format!("{} {} ({})", rule.key, rule.spelled, rule.origin)).collect(),
         }
     }
@@ -65,6 +67,11 @@ fn rules(policy: &crate::policy::NetPolicy) -> String {
     out.extend(policy.allow_rules().iter().map(|rule| line("allow", rule)));
     out.push_str("  deny   everything else\n");
     out
+}
+
+/// What is reported beyond the usual.
+fn reads(policy: &crate::policy::Policy) -> &'static str {
+    if policy.report_reads { "reports\n  denied reads too\n" } else { "" }
 }
 
 /// Rules on names that nobody holds: those on reading what does not exist, and without a broker all of them.

@@ -11,6 +11,9 @@ mod message;
 mod prepare;
 mod profiles;
 mod run;
+mod stderr;
+mod violations;
+mod ways;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -55,6 +58,7 @@ fn act(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Action::Doctor { json } => doctor::doctor(&options, json),
         Action::Profiles { name } => profiles::profiles(name.as_deref()),
         Action::Completions { shell } => completions::print(shell),
+        Action::Violations(listing) => violations::violations(&listing),
     };
     result.unwrap_or_else(|error| {
         message::print_error(&error);

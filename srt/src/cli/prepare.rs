@@ -1,10 +1,12 @@
 //! From options to a plan: the pure half of the way, and the reading of its inputs.
 
+use std::path::PathBuf;
+
 use super::args::Options;
 use super::message::{self, Error};
 use crate::host::{self, Facts, HostLookup};
 use crate::plan::{self, Plan, Support};
-use crate::policy::{self, Policy};
+use crate::policy::{self, AbsPath, Policy};
 use crate::settings::{self, Sources};
 use crate::{Faults, backend};
 
@@ -12,17 +14,44 @@ use crate::{Faults, backend};
 pub(super) struct Decided {
     pub(super) facts: Facts,
     pub(super) policy: Policy,
+    /// The settings file that was named, or would be read by itself.
+    pub(super) file: Option<AbsPath>,
+    /// The settings files that were read.
+    read_from: Vec<PathBuf>,
+}
+
+/// Where settings come from that replace those of the file while the command runs: all else stays as it was.
+pub(super) struct Renewal {
+    facts: Facts,
+    sources: Sources,
+    /// Stay protected, whatever the new settings are.
+    read_from: Vec<PathBuf>,
+}
+
+impl Renewal {
+    /// The policy with `text` in place of the file.
+    pub(super) fn policy(&self, title: &str, text: &str) -> Result<Policy, Faults> {
+        let mut settings = settings::merge(settings::load_with_text(&self.sources, title, text)?);
+        settings.read_from.clone_from(&self.read_from);
+        policy::resolve(&settings, &self.facts, &HostLookup).map_err(|faults| {
+            Faults::new(faults).unwrap_or_else(|| crate::Fault::new("use the settings", "they were refused without a reason").into())
+        })
+    }
+}
+
+fn sources(options: &Options, facts: &Facts) -> Sources {
+    Sources { home: facts.home.clone(), file: options.settings.clone(), profiles: options.profiles.clone(), flags: options.flags.clone() }
+}
+
+/// What is needed to decide once more.
+pub(super) fn renewal(options: &Options, decided: &Decided) -> Renewal {
+    Renewal { facts: decided.facts.clone(), sources: sources(options, &decided.facts), read_from: decided.read_from.clone() }
 }
 
 /// Reads settings and facts, and makes the policy.
 pub(super) fn decide(options: &Options) -> Result<Decided, Error> {
     let facts = host::gather(options.cwd.as_deref())?;
-    let sources = Sources {
-        home: facts.home.clone(),
-        file: options.settings.clone(),
-        profiles: options.profiles.clone(),
-        flags: options.flags.clone(),
-    };
+    let sources = sources(options, &facts);
     let settings = settings::merge(settings::load(&sources)?);
     for file in &settings.read_from {
         tracing::debug!("settings: read {}", file.display());
@@ -34,7 +63,16 @@ pub(super) fn decide(options: &Options) -> Result<Decided, Error> {
     let policy =
         policy::resolve(&settings, &facts, &HostLookup).map_err(|faults| Faults::new(faults).map_or_else(unexplained, Error::from))?;
     tracing::debug!("policy: {} file rules, {} objects of them exist", policy.files.rules().len(), policy.inventory.points.len());
-    Ok(Decided { facts, policy })
+    let file = settings_file(options, &facts);
+    Ok(Decided { facts, policy, file, read_from: settings.read_from })
+}
+
+fn settings_file(options: &Options, facts: &Facts) -> Option<AbsPath> {
+    match &options.settings {
+        // Relative to the working directory of this process, which is not the command's with --cwd.
+        Some(file) => AbsPath::new(std::path::absolute(file).ok()?),
+        None => Some(facts.home.as_ref()?.join(settings::HOME_FILE)),
+    }
 }
 
 fn unexplained() -> Error {

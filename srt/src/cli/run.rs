@@ -7,11 +7,11 @@ use std::path::Path;
 
 use super::args::{Options, Typed, Violations};
 use super::message::{self, Error};
-use super::prepare;
+use super::{prepare, ways};
 use crate::backend::{self, Command};
 use crate::host::{Facts, HostLookup};
 use crate::policy::{AbsPath, Access, PathLookup as _};
-use crate::violation::{self, EventSink, IgnoreRules, Report};
+use crate::violation::{self, EventSink, IgnoreRules, Report, Run, Store};
 use crate::{Fault, Faults, supervisor};
 
 /// Runs a command; returns the exit status.
@@ -19,16 +19,17 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     // Writing to a reader that is gone is an error for srt, and no reason to die; the command has what the caller had.
     let ignore_sigpipe = backend::ignore_sigpipe();
     let decided = prepare::decide(options)?;
+    let ways = ways::open(options, &decided)?;
     // The settings may have come through a descriptor; from here on, only what was named stays open.
-    backend::close_inherited(&options.pass_fds)?;
+    backend::close_inherited(&[&options.pass_fds[..], &ways::descriptors(&ways)].concat())?;
     let command = Command { argv: argv(typed, &decided.facts), pass_fds: options.pass_fds.clone(), ignore_sigpipe };
     let plan = prepare::plan(options, &decided)?;
     say_gaps(&plan);
     let text = command.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    let ignore = IgnoreRules::build(&decided.policy.ignore_violations, &text).map_err(|faults| Faults::new(faults).map(Error::from));
-    let sink =
-        EventSink::new(ignore.map_err(|error| error.unwrap_or_else(|| Fault::new("use ignoreViolations", "it was refused").into()))?);
+    let sink = sink(&decided, &text)?;
     let log = options.violations_file.as_deref().map(|path| open_log(path, &decided)).transpose()?;
+    let store = decided.policy.state.clone().map(|state| Store::new(state.join(violation::STORE)));
+    let record = Run::new(&text, &decided.facts.cwd).map_err(|error| Fault::os("name the run", error))?;
 
     let script =
         backend::compile(&plan, &decided.policy, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
@@ -37,14 +38,28 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     }
     let armed = backend::arm(script)?;
     let running = backend::spawn(armed)?;
-    let end = supervisor::run(running, decided.policy, sink.clone());
+    let end = supervisor::run(running, decided.policy, sink.clone(), ways);
 
     tracing::debug!("run: {:?}", end.outcome);
     if let Some(fault) = &end.fault {
         message::print_fault(fault);
     }
-    show(&sink.snapshot(), options, log);
+    let report = sink.snapshot();
+    show(&report, options, log);
+    keep(store, record, report);
     Ok(end.outcome.exit_code())
+}
+
+fn sink(decided: &prepare::Decided, command: &str) -> Result<EventSink, Error> {
+    let ignore = IgnoreRules::build(&decided.policy.ignore_violations, command).map_err(|faults| Faults::new(faults).map(Error::from));
+    Ok(EventSink::new(ignore.map_err(|error| error.unwrap_or_else(|| Fault::new("use ignoreViolations", "it was refused").into()))?))
+}
+
+/// For `srt violations`. That it cannot be kept is no fault of the run, which has ended as it did.
+fn keep(store: Option<Store>, record: Run, report: Report) {
+    if let Some(Err(error)) = store.map(|store| store.add(record, report)) {
+        tracing::debug!("violations: not kept: {error}");
+    }
 }
 
 /// Shell text is run by bash where there is one, as existing users expect, else by sh.
@@ -95,7 +110,7 @@ fn show(report: &Report, options: &Options, log: Option<File>) {
     let _ = match options.violations {
         Violations::Off => Ok(()),
         Violations::Json => json_lines(report, &mut stderr),
-        Violations::Summary => violation::summary(&report.events, report.dropped, &mut stderr),
+        Violations::Summary | Violations::Live => violation::summary(&report.events, report.dropped, &mut stderr),
     };
 }
 

@@ -54,6 +54,13 @@ pub fn gather(directory: Option<&std::path::Path>) -> Result<Facts, Fault> {
 }
 
 impl Facts {
+    /// Where srt keeps what outlives a run: `$XDG_STATE_HOME/srt`, or `~/.local/state/srt`. It need not exist.
+    pub fn state_directory(&self) -> Option<AbsPath> {
+        let named = self.var("XDG_STATE_HOME").and_then(AbsPath::new);
+        let base = named.or_else(|| Some(self.home.as_ref()?.join(".local").join("state")))?;
+        Some(base.join("srt"))
+    }
+
     /// A variable of the caller's environment; an empty one counts as absent.
     pub fn var(&self, name: &str) -> Option<&OsStr> {
         self.env.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())

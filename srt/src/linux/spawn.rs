@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::io::Errno;
@@ -40,13 +41,15 @@ pub const WATCHED: &[Signal] = &[
 #[derive(Debug)]
 pub struct Running {
     /// To and from `init`.
-    pub channel: Channel,
+    pub channel: Rc<Channel>,
     /// Becomes readable when `init` has ended.
     pub init: OwnedFd,
     /// Removed when dropped, which must be after `init` has ended.
     pub scratch: Scratch,
     /// Removed where they are still empty, when dropped.
     pub made: MadeDirectories,
+    /// Does a broker judge names?
+    pub by_name: bool,
     /// The program as typed, for messages.
     pub program: OsString,
 }
@@ -68,9 +71,14 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
             let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| init::run(armed, theirs, &original_mask)));
             super::sys::exit_now(1)
         }
-        Ok(Forked::Parent(init)) => {
-            Ok(Running { channel: ours, init, program: armed.script.exec.program.clone(), scratch: armed.scratch, made: armed.made })
-        }
+        Ok(Forked::Parent(init)) => Ok(Running {
+            channel: Rc::new(ours),
+            init,
+            by_name: armed.broker.is_some(),
+            program: armed.script.exec.program.clone(),
+            scratch: armed.scratch,
+            made: armed.made,
+        }),
         Err(errno) => Err(super::probe::explain_refusal(errno)),
     }
 }

@@ -54,6 +54,11 @@ impl DomainPattern {
         self.port.is_none_or(|own| own == port) && self.matches_host(host)
     }
 
+    /// Does it cover this host at every port?
+    pub fn covers_every_port(&self, host: &Host) -> bool {
+        self.port.is_none() && self.matches_host(host)
+    }
+
     fn matches_host(&self, host: &Host) -> bool {
         match (&self.host, host) {
             (HostPattern::Any, _) => true,

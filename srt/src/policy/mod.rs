@@ -4,6 +4,7 @@
 //! Enforcement, `explain`, `check` and the attribution of violations all ask these two functions and no other.
 
 mod address;
+mod change;
 mod domain;
 mod entry;
 mod fs;
@@ -28,6 +29,7 @@ pub(crate) mod testing;
 mod wire;
 
 pub use address::AddressClass;
+pub use change::{file_rules_that_differ, without_effect};
 pub use domain::{DomainList, DomainPattern};
 pub use fs::{Access, FsEffect, FsPolicy, FsRule, FsVerdict, Matcher};
 pub use glob::{Glob, is_glob, strip_subtree};

@@ -15,6 +15,9 @@ use crate::settings::{NetworkSettings, PathEntry};
 /// Longest custom reason, in characters.
 pub(super) const MAX_REASON: usize = 500;
 
+/// What decides where no entry does.
+pub(super) const DEFAULT_ID: &str = "net.default";
+
 /// The network rules of one run.
 #[derive(Clone, Debug)]
 pub struct NetPolicy {
@@ -23,6 +26,8 @@ pub struct NetPolicy {
     pub(super) addresses: Vec<AddressRule>,
     pub(super) default_id: RuleId,
     pub(super) default_origin: Origin,
+    /// `strictAllowlist`: nobody is asked about a host that no entry covers.
+    pub strict: bool,
     /// Where allowed connections are sent instead of being dialled.
     pub parent: Option<ParentProxy>,
     /// An HTTP proxy on a UNIX socket for some of the allowed domains.
@@ -93,6 +98,13 @@ pub struct NetVerdict<'a> {
     pub reason: &'a str,
 }
 
+impl NetVerdict<'_> {
+    /// Did no rule decide? Then, and only then, a person may be asked.
+    pub fn undecided(&self) -> bool {
+        !self.allowed && self.rule.0 == DEFAULT_ID
+    }
+}
+
 impl NetPolicy {
     /// Validates the `network` table. All faults are returned, in the order of the settings.
     pub fn build(settings: &NetworkSettings) -> Result<NetPolicy, Vec<Fault>> {
@@ -145,6 +157,11 @@ impl NetPolicy {
             }
             _ => (RuleId(format!("net.address.{}", class.slug())), Origin::BuiltIn("resolved-address check")),
         }
+    }
+
+    /// Could a person be asked about this host, at some port? Not where the list is strict, or an entry denies every port of it.
+    pub fn leaves_open(&self, host: &Host) -> bool {
+        !self.strict && !self.deny.iter().any(|rule| rule.pattern.covers_every_port(host))
     }
 
     /// The deny rules, in the order in which they are asked.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::address::parse_block;
-use super::net::{AddressRule, MAX_REASON, MitmProxy, NetPolicy, NetRule};
+use super::net::{AddressRule, DEFAULT_ID, MAX_REASON, MitmProxy, NetPolicy, NetRule};
 use super::{DomainList, DomainPattern, Located, Origin, ParentProxy, RuleId};
 use crate::Fault;
 use crate::settings::{MitmProxySettings, NetworkSettings, ParentProxySettings};
@@ -16,8 +16,9 @@ pub(super) fn build(settings: &NetworkSettings) -> Result<NetPolicy, Vec<Fault>>
         deny: deny_rules(settings, &mut faults),
         allow: allow_rules(settings, &mut faults),
         addresses: address_rules(settings, &mut faults),
-        default_id: RuleId("net.default".into()),
+        default_id: RuleId(DEFAULT_ID.into()),
         default_origin: Origin::BuiltIn("default"),
+        strict: settings.strict_allowlist.as_ref().is_some_and(|strict| strict.value),
         parent: settings.parent_proxy.as_ref().and_then(|parent| parent_proxy(parent, &mut faults)),
         mitm: settings.mitm_proxy.as_ref().and_then(|mitm| mitm_proxy(mitm, &mut faults)),
         http_proxy_port: proxy_port(settings.http_proxy_port.as_ref(), "network.httpProxyPort", &mut faults),

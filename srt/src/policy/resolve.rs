@@ -27,8 +27,6 @@ pub struct Policy {
     pub network: NetPolicy,
     /// `allowUnixSockets`.
     pub unix_sockets: Vec<SocketRule>,
-    /// `violations.reads`: tell of denied reading too.
-    pub report_reads: bool,
     /// `TMPDIR` of the run.
     pub private_tmp: AbsPath,
     /// Variables that the command does not get.
@@ -39,6 +37,10 @@ pub struct Policy {
     pub accept_gaps: Vec<Located<String>>,
     /// `enableWeakerNestedSandbox`.
     pub weaker_nested: bool,
+    /// What srt itself keeps of runs: the real path, where there can be one.
+    pub state: Option<AbsPath>,
+    /// `violations.reads`: denied reads are reported too.
+    pub report_reads: bool,
     /// `ignoreViolations`.
     pub ignore_violations: Vec<Located<(String, Vec<String>)>>,
 }
@@ -67,6 +69,7 @@ pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> R
     let lookup = &Remembered::new(lookup);
     let mut rules = Rules { facts, lookup, rules: Vec::new(), faults, inventory: Inventory::default() };
     rules.add_private();
+    rules.add_state();
     rules.add_lists(settings);
     rules.add_protected(settings);
     rules.add_settings_files(settings);
@@ -74,17 +77,19 @@ pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> R
     let depth = settings.mandatory_deny_search_depth.as_ref().map_or(DEFAULT_SEARCH_DEPTH, |value| value.value);
     let unix_sockets = rules.unix_sockets(&settings.network.allow_unix_sockets);
     let (files, inventory) = rules.finish(disabled, depth)?;
+    let state = files.rules().iter().find(|rule| rule.id.0 == STATE_RULE).and_then(FsRule::path).cloned();
     Ok(Policy {
         files,
         inventory,
         network: network.ok_or_else(Vec::new)?,
         unix_sockets,
-        report_reads: false,
         private_tmp: facts.private_tmp.clone(),
         deny_env: settings.credentials.deny_env.clone(),
         git_safe_directories: settings.git_safe_directories.clone(),
         accept_gaps: settings.accept_gaps.clone(),
         weaker_nested: settings.enable_weaker_nested_sandbox.as_ref().is_some_and(|value| value.value),
+        state,
+        report_reads: settings.report_reads.as_ref().is_some_and(|value| value.value),
         ignore_violations: settings.ignore_violations.clone(),
     })
 }
@@ -129,6 +134,9 @@ const ALLOW_WRITE: List = List { key: "allowWrite", id: "fs.allow-write", effect
 const DENY_WRITE: List = List { key: "denyWrite", id: "fs.deny-write", effect: FsEffect::DenyWrite, absolute: false };
 const CREDENTIAL: List = List { key: "credentials.files", id: "fs.credential", effect: FsEffect::DenyRead, absolute: true };
 
+/// The rule on the directory of [`Facts::state_directory`].
+const STATE_RULE: &str = "fs.state";
+
 struct Rules<'a> {
     facts: &'a Facts,
     lookup: &'a dyn PathLookup,
@@ -165,6 +173,16 @@ impl Rules<'_> {
                 origin: Origin::BuiltIn(why),
             });
         }
+    }
+
+    /// What srt keeps of runs is for the user alone: whoever could write it could lie about what other runs did. No `allowRead` lifts this.
+    fn add_state(&mut self) {
+        let Some(named) = self.facts.state_directory() else { return };
+        // A way that cannot be resolved is no way for the command either, and srt itself follows no link on it.
+        let path = self.lookup.real_path(&named).map_or_else(|_| named.clone(), |found| found.path);
+        let state = List { key: "", id: STATE_RULE, effect: FsEffect::DenyRead, absolute: true };
+        let rule = self.rule(state, 0, &named.to_string(), &Origin::BuiltIn("rule: what srt keeps of runs"));
+        self.rules.push(FsRule { id: RuleId(STATE_RULE.to_owned()), matcher: Matcher::Path(path), ..rule });
     }
 
     fn add_lists(&mut self, settings: &Settings) {

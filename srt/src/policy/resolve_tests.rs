@@ -319,3 +319,21 @@ fn a_missing_layer_is_a_gap_that_nothing_accepts() {
     let plan = plan::build(&policy, &support().without("landlock")).unwrap();
     assert_eq!((plan.layers.landlock_abi, plan.gaps.len()), (0, 1));
 }
+
+#[test]
+fn what_srt_keeps_of_runs_is_closed_whatever_the_settings_say() {
+    let mut open =
+        settings([&[], &["/home/ada/.local/state/srt/violations"], &["/home/ada", "/home/ada/.local/state/srt/violations"], &[]]);
+    for disabled in [None, Some(Located::new(true, Origin::Flag("--test")))] {
+        open.filesystem.disabled = disabled;
+        let policy = policy(&["/home/ada/.local/state/srt/violations/"], &open).unwrap();
+        assert_eq!(policy.state, Some(path("/home/ada/.local/state/srt")));
+        for access in [Access::Read, Access::Write] {
+            let verdict = policy.files.decide(&path("/home/ada/.local/state/srt/violations/x"), access);
+            assert_eq!((verdict.allowed, verdict.rule.id.0.as_str()), (false, "fs.state"));
+        }
+        assert_eq!(policy.files.rules().iter().filter(|rule| rule.id.0 == "fs.state").count(), 1);
+    }
+    let linked = policy(&["/disk/state/", "/home/ada/.local/state -> /disk/state"], &open).unwrap();
+    assert!(!linked.files.decide(&path("/disk/state/srt/violations"), Access::Read).allowed);
+}

@@ -9,14 +9,17 @@ use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
+use super::denial::{Attempt, Denial};
 use super::{interfaces, limits};
-use crate::policy::NetPolicy;
+use crate::ask::{Asker, Decision};
+use crate::policy::{Host, NetPolicy, Target};
 use crate::violation::EventSink;
 
 /// Policy, events and bounded resources. One per sandbox; stays on one thread. Holds no memory worth naming before it is used.
 #[derive(Debug)]
 pub struct ProxyContext {
-    pub(super) policy: NetPolicy,
+    policy: RefCell<Rc<NetPolicy>>,
+    asker: Option<Rc<Asker>>,
     pub(super) events: EventSink,
     pub(super) lookups: Arc<Semaphore>,
     own: RefCell<Option<(Instant, Rc<[IpAddr]>)>>,
@@ -28,12 +31,53 @@ impl ProxyContext {
     /// A proxy that enforces `policy` and reports every denial to `events`.
     pub fn new(policy: NetPolicy, events: EventSink) -> Self {
         ProxyContext {
-            policy,
+            policy: RefCell::new(Rc::new(policy)),
+            asker: None,
             events,
             lookups: Arc::new(Semaphore::new(limits::LOOKUPS)),
             own: RefCell::new(None),
             #[cfg(target_os = "linux")]
             pipes: super::splice::PipePool::default(),
+        }
+    }
+
+    /// The same, with somebody to ask about hosts that no rule decides.
+    #[must_use]
+    pub fn asking(mut self, asker: Option<Rc<Asker>>) -> Self {
+        self.asker = asker;
+        self
+    }
+
+    /// The policy in force. Whoever needs one answer to several questions keeps what this returns: the next call may return another.
+    pub fn policy(&self) -> Rc<NetPolicy> {
+        self.policy.borrow().clone()
+    }
+
+    /// Puts another policy in force, for everything that is decided from now on. Connections that were allowed stay.
+    pub fn replace_policy(&self, policy: NetPolicy) {
+        self.policy.replace(Rc::new(policy));
+    }
+
+    /// Can somebody be asked about this host, at some port? For the name server: such a name must resolve, or the question never comes.
+    pub fn may_resolve(&self, host: &Host) -> bool {
+        self.asker.as_ref().is_some_and(|asker| asker.is_open()) && self.policy().leaves_open(host)
+    }
+
+    /// May this attempt go on? Asks the policy and, where no rule decides, whoever can be asked. A denial is reported before it is returned.
+    pub(super) async fn judge(&self, attempt: Attempt<'_>, target: &Target) -> Result<(), Denial> {
+        let policy = self.policy();
+        let verdict = policy.decide(&target.host, target.port);
+        attempt.log(target, &verdict);
+        if verdict.allowed {
+            return Ok(());
+        }
+        match &self.asker {
+            Some(asker) if verdict.undecided() && !policy.strict => match asker.ask(target).await {
+                Decision::Allowed => Ok(()),
+                Decision::Denied => Err(attempt.refuse_by_person(self, target)),
+                Decision::Undecided(why) => Err(attempt.refuse_unanswered(self, target, &verdict, why)),
+            },
+            _ => Err(attempt.refuse(self, target, &verdict)),
         }
     }
 

@@ -9,6 +9,9 @@ use crate::violation::{Event, Kind, RuleRef, Source, sanitise};
 /// Longest method or target text that is kept of a request that makes no sense.
 const MAX_TEXT: usize = 300;
 
+/// The rule that a person's answer is.
+const ASKED: &str = "net.ask";
+
 /// A refusal by policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Denial {
@@ -37,9 +40,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Asks the policy; a denial is reported before it is returned.
-    pub(super) fn decide(&self, context: &ProxyContext, target: &Target) -> Result<(), Denial> {
-        let verdict = context.policy.decide(&target.host, target.port);
+    /// Says under `--debug` what the policy answered.
+    pub(super) fn log(&self, target: &Target, verdict: &NetVerdict<'_>) {
         // A target is canonical: letters, digits, dots, hyphens, colons, brackets.
         tracing::debug!(
             "proxy: {} {target}: {} by {} ({})",
@@ -48,17 +50,34 @@ impl Attempt<'_> {
             verdict.rule,
             verdict.origin
         );
-        if verdict.allowed {
-            return Ok(());
-        }
+    }
+
+    /// Reports what the lists of domains deny.
+    pub(super) fn refuse(&self, context: &ProxyContext, target: &Target, verdict: &NetVerdict<'_>) -> Denial {
+        self.refuse_because(context, target, verdict, verdict.reason)
+    }
+
+    /// Reports what nobody decided although somebody could be asked.
+    pub(super) fn refuse_unanswered(&self, context: &ProxyContext, target: &Target, verdict: &NetVerdict<'_>, why: &str) -> Denial {
+        self.refuse_because(context, target, verdict, &format!("{}, and {why}", verdict.reason))
+    }
+
+    /// Reports what a person denied; there is no line to allow it: they have just said no.
+    pub(super) fn refuse_by_person(&self, context: &ProxyContext, target: &Target) -> Denial {
+        let rule = RuleRef { id: ASKED.to_owned(), origin: "the answer to a question".to_owned() };
+        self.report(context, &target.to_string(), rule, "user denied", None);
+        Denial { check: Check::Allowlist, reason: "user denied".to_owned() }
+    }
+
+    fn refuse_because(&self, context: &ProxyContext, target: &Target, verdict: &NetVerdict<'_>, reason: &str) -> Denial {
         let rule = RuleRef { id: verdict.rule.to_string(), origin: verdict.origin.to_string() };
-        self.report(context, &target.to_string(), rule, verdict.reason, remedy(&verdict, target));
-        Err(Denial { check: Check::Allowlist, reason: sanitise(verdict.reason) })
+        self.report(context, &target.to_string(), rule, reason, remedy(verdict, target));
+        Denial { check: Check::Allowlist, reason: sanitise(reason) }
     }
 
     /// Reports that the name leads to a refused address.
     pub(super) fn refuse_address(&self, context: &ProxyContext, target: &Target, class: AddressClass) -> Denial {
-        let (id, origin) = context.policy.address_rule(class);
+        let (id, origin) = context.policy().address_rule(class);
         let rule = RuleRef { id: id.to_string(), origin: origin.to_string() };
         let allow = match class {
             // The user's own rule is not to be worked around.
@@ -99,7 +118,7 @@ impl Attempt<'_> {
 /// host (a single label), there is none either.
 fn remedy(verdict: &NetVerdict<'_>, target: &Target) -> Option<String> {
     let entry = target.to_string();
-    let nobody_denied_it = verdict.rule.0 == "net.default";
+    let nobody_denied_it = verdict.undecided();
     let can_be_named = crate::policy::DomainPattern::parse(&entry, crate::policy::DomainList::Allow).is_ok();
     (nobody_denied_it && can_be_named).then(|| format!("add \"{entry}\" to network.allowedDomains"))
 }

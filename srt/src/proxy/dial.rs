@@ -95,7 +95,8 @@ fn judged(context: &ProxyContext, target: &Target, addresses: &[IpAddr]) -> Resu
         Host::Name(_) => context.own_addresses()?,
         Host::Ip(_) => Rc::from([]),
     };
-    let verdict = |ip: &IpAddr| context.policy.decide_address(&target.host, target.port, *ip, &own);
+    let policy = context.policy();
+    let verdict = |ip: &IpAddr| policy.decide_address(&target.host, target.port, *ip, &own);
     let passed: Vec<_> = addresses.iter().copied().filter(|ip| verdict(ip).is_ok()).collect();
     match addresses.iter().find_map(|ip| verdict(ip).err()) {
         Some(class) if passed.is_empty() => Err(DialError::Refused(class)),

@@ -67,11 +67,11 @@ async fn connection(context: Rc<ProxyContext>, stream: TcpStream) {
     };
     match first[0] {
         SOCKS4 => {}
-        SOCKS5 => match &context.policy.socks_proxy_port {
+        SOCKS5 => match &context.policy().socks_proxy_port {
             Some(port) => to_own_proxy(&context, stream, port).await,
             None => socks5::serve(&context, stream).await,
         },
-        _ => match &context.policy.http_proxy_port {
+        _ => match &context.policy().http_proxy_port {
             Some(port) => to_own_proxy(&context, stream, port).await,
             None => http::serve(context, stream).await,
         },

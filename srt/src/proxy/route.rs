@@ -27,7 +27,8 @@ pub(super) async fn open_tunnel(context: &ProxyContext, target: &Target) -> Resu
         if let Some(socket) = mitm_socket(context, target) {
             return parent::http_tunnel(Stream::Unix(UnixStream::connect(socket).await?), target, None).await;
         }
-        let configured = context.policy.parent.as_ref();
+        let policy = context.policy();
+        let configured = policy.parent.as_ref();
         match configured.and_then(|parents| parents.for_tunnel(&target.host, target.port)) {
             Some(parent) => tunnel_through(context, parent, target).await,
             None => dial_checked(context, target).await.map(Peer::from),
@@ -43,7 +44,8 @@ pub(super) async fn open_request_link(context: &ProxyContext, target: &Target) -
             let peer = Stream::Unix(UnixStream::connect(socket).await?).into();
             return Ok(RequestLink { peer, to_proxy: true, authorization: None });
         }
-        let configured = context.policy.parent.as_ref();
+        let policy = context.policy();
+        let configured = policy.parent.as_ref();
         match configured.and_then(|parents| parents.for_request(&target.host, target.port)) {
             Some(parent) if parent.protocol == ParentProtocol::Http => {
                 let peer = dial_trusted(context, &parent.target).await?.into();
@@ -60,9 +62,10 @@ fn origin(peer: Peer) -> RequestLink {
     RequestLink { peer, to_proxy: false, authorization: None }
 }
 
-fn mitm_socket<'a>(context: &'a ProxyContext, target: &Target) -> Option<&'a str> {
-    let mitm = context.policy.mitm.as_ref()?;
-    mitm.covers(&target.host, target.port).then_some(mitm.socket_path.as_str())
+fn mitm_socket(context: &ProxyContext, target: &Target) -> Option<String> {
+    let policy = context.policy();
+    let mitm = policy.mitm.as_ref()?;
+    mitm.covers(&target.host, target.port).then(|| mitm.socket_path.clone())
 }
 
 async fn tunnel_through(context: &ProxyContext, parent: &ParentUrl, target: &Target) -> Result<Peer, DialError> {

@@ -63,7 +63,7 @@ fn is_served(context: &ProxyContext, name: Option<&str>, target: &Target) -> boo
     };
     match (Host::parse(name), &target.host) {
         (Err(_malformed), _) => false,
-        (Ok(host @ Host::Name(_)), Host::Ip(_)) => context.policy.decide(&host, target.port).allowed,
+        (Ok(host @ Host::Name(_)), Host::Ip(_)) => context.policy().decide(&host, target.port).allowed,
         (Ok(host), own) => host == *own,
     }
 }

@@ -69,7 +69,7 @@ pub(super) async fn serve(context: &ProxyContext, client: Stream) {
 }
 
 async fn open(context: &ProxyContext, target: Target) -> Result<(Target, Peer), Reply> {
-    ATTEMPT.decide(context, &target).map_err(|_denial| Reply::NotAllowed)?;
+    context.judge(ATTEMPT, &target).await.map_err(|_denial| Reply::NotAllowed)?;
     match route::open_tunnel(context, &target).await {
         Ok(upstream) => Ok((target, upstream)),
         Err(error) => Err(failure(context, &target, &error)),

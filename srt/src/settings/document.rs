@@ -131,7 +131,7 @@ impl<'t> Document<'t> {
 }
 
 /// JSON with comments and trailing commas, and none of the other liberties that the parser offers.
-const STRICT: ParseOptions = ParseOptions {
+pub(super) const STRICT: ParseOptions = ParseOptions {
     allow_comments: true,
     allow_trailing_commas: true,
     allow_loose_object_property_names: false,

@@ -41,6 +41,8 @@ pub enum Table {
     CredentialVariable,
     /// `git`.
     Git,
+    /// `violations`.
+    Violations,
     /// `ripgrep`.
     Ripgrep,
     /// `seccomp`.
@@ -147,6 +149,7 @@ impl Table {
             Table::CredentialFile => "credentials.files[]",
             Table::CredentialVariable => "credentials.envVars[]",
             Table::Git => "git",
+            Table::Violations => "violations",
             Table::Ripgrep => "ripgrep",
             Table::Seccomp => "seccomp",
             Table::PathEntry => "path entry",

@@ -18,7 +18,7 @@ use crate::policy::{AbsPath, Located, Origin};
 use crate::{Fault, Faults};
 
 /// Name of the file in the home directory that is read where none is named.
-const HOME_FILE: &str = ".srt-settings.json";
+pub const HOME_FILE: &str = ".srt-settings.json";
 
 /// Where settings come from.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +50,24 @@ pub fn load(sources: &Sources) -> Result<Layers, Faults> {
         Some(faults) => Err(faults),
         None => Ok(Layers(loader.layers)),
     }
+}
+
+/// The same with `text` in place of the file, and the name by which messages call it.
+pub fn load_with_text(sources: &Sources, title: &str, text: &str) -> Result<Layers, Faults> {
+    let mut loader = Loader::default();
+    for name in &sources.profiles {
+        loader.preset(name, &Origin::Flag("--profile"));
+    }
+    loader.text(Name::File(Arc::from(Path::new(title))), text, None);
+    loader.flags(&sources.flags);
+    loader.check_reasons();
+    Faults::new(loader.faults).map_or(Ok(Layers(loader.layers)), Err)
+}
+
+/// What one text says, without presets and options.
+pub fn parse_text(title: &str, text: &str) -> Result<Settings, Faults> {
+    let (settings, faults) = parse(Name::File(Arc::from(Path::new(title))), text);
+    Faults::new(faults).map_or(Ok(settings), Err)
 }
 
 #[derive(Default)]

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod document;
+mod edit;
 mod entry;
 mod field;
 mod flags;
@@ -18,13 +19,14 @@ mod preset;
 mod proxy_url;
 mod read;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 mod text;
 mod variable;
 
+pub use edit::{Replace, allow_domain};
 pub use flags::FlagSettings;
 pub use keys::{Handling, Key, Reader, Shape, Table, keys};
-pub use load::{Layers, Sources, load};
+pub use load::{HOME_FILE, Layers, Sources, load, load_with_text, parse_text};
 pub use merge::merge;
 pub use model::{CredentialSettings, FilesystemSettings, MitmProxySettings, NetworkSettings, ParentProxySettings, PathEntry, Settings};
 pub use preset::{preset_names, preset_summary, preset_text};

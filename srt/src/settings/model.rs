@@ -28,6 +28,8 @@ pub struct Settings {
     pub credentials: CredentialSettings,
     /// Command substring (or `*`) → substrings of violation lines that are not reported.
     pub ignore_violations: Vec<Located<(String, Vec<String>)>>,
+    /// `violations.reads`: report denied reads.
+    pub report_reads: Option<Located<bool>>,
     /// Run with what a container leaves of the layers; see DESIGN section 9.
     pub enable_weaker_nested_sandbox: Option<Located<bool>>,
     /// Names of gaps that are accepted.
@@ -56,6 +58,8 @@ pub struct NetworkSettings {
     pub denied_domains: Vec<Located<String>>,
     /// `deniedDomainReasons`, keyed by the exact spelling of the `deniedDomains` entry.
     pub denied_domain_reasons: BTreeMap<String, Located<String>>,
+    /// `strictAllowlist`: nobody is asked about a host that no entry covers.
+    pub strict_allowlist: Option<Located<bool>>,
     /// `deniedResolvedAddresses`: addresses or CIDR blocks.
     pub denied_resolved_addresses: Vec<Located<String>>,
     /// `allowUnixSockets`.

@@ -23,7 +23,7 @@ pub(super) fn event(denied: &Denied, policy: &FsPolicy, process: Option<Process>
         time: SystemTime::now(),
         kind,
         operation: call_name(denied.call),
-        errno: errno_name(denied.errno),
+        errno: errno_name(denied.errno).map(Into::into),
         process,
         rule: RuleRef { id: denied.rule.clone(), origin: rule.map_or_else(|| "built-in rule".to_owned(), |rule| rule.origin.to_string()) },
         reason: reason(denied, rule).to_owned(),

@@ -3,10 +3,18 @@
 //! One thread, one loop, over the channel from `init`, the signals and the listening socket. It runs with the caller's rights, so everything that
 //! reaches it from inside goes through parsers that expect the worst.
 
+mod console;
+mod control;
 mod denials;
+mod descriptor;
+mod desk;
+mod live;
 mod process;
 mod questions;
+mod remember;
+mod session;
 mod signals;
+mod status;
 mod terminal;
 
 use std::cell::RefCell;
@@ -17,15 +25,43 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::backend::{Report, Running};
+use crate::backend::{self, Report, Running};
 use crate::policy::Policy;
-use crate::proxy::{self, ProxyContext};
+use crate::proxy;
 use crate::violation::EventSink;
 use crate::{Fault, Outcome};
 
 use questions::Questions;
+use session::Session;
 use signals::Signals;
 use terminal::Terminal;
+
+pub use console::has_terminal;
+pub use descriptor::{Descriptor, Direction};
+pub use live::Show;
+pub use remember::Memory;
+pub use session::{OnFiles, Renew};
+
+/// The ways by which a run tells and is told things while it goes on. None by default.
+#[derive(Default)]
+pub struct Ways {
+    /// Shows denials as they happen.
+    pub live: Option<Show>,
+    /// Says what goes wrong with the control channel.
+    pub say: Option<Show>,
+    /// `--status-fd`.
+    pub status: Option<Descriptor>,
+    /// `--control-fd`.
+    pub control: Option<Descriptor>,
+    /// Hosts that no rule decides are asked about: through the two descriptors where both are there, else on the terminal.
+    pub ask: bool,
+    /// Where "always" is written.
+    pub memory: Memory,
+    /// Makes a policy of settings that come through `control`.
+    pub renew: Option<Renew>,
+    /// Gets the rules on files of such settings.
+    pub on_files: Option<OnFiles>,
+}
 
 /// The end of a run, and what must be said about it.
 #[derive(Debug)]
@@ -55,10 +91,10 @@ impl From<Fault> for End {
 }
 
 /// Supervises a run to its end. The private directory is gone afterwards, and so is every process of the sandbox.
-pub fn run(running: Running, policy: Policy, sink: EventSink) -> End {
+pub fn run(running: Running, policy: Policy, sink: EventSink, ways: Ways) -> End {
     let terminal = Terminal::remember();
     let end = match event_loop() {
-        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, policy, sink)).unwrap_or_else(End::from),
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, policy, sink, ways)),
         Err(fault) => fault.into(),
     };
     terminal.restore();
@@ -71,14 +107,22 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
     runtime.map_err(|error| Fault::os("start the event loop", error))
 }
 
-async fn supervise(running: &Running, policy: Policy, sink: EventSink) -> Result<End, Fault> {
+async fn supervise(running: &Running, policy: Policy, sink: EventSink, ways: Ways) -> End {
+    let files = Rc::new(RefCell::new(Rc::new(policy.files.clone())));
+    let on_files = running.by_name.then(|| questions::replace(running.channel.clone(), files.clone()));
+    let mut session = Session::start(policy, sink.clone(), Ways { on_files, ..ways });
+    let questions = Questions { files, events: sink };
+    let end = watch(running, &mut session, &questions).await.unwrap_or_else(End::from);
+    session.finish(&end).await;
+    end
+}
+
+async fn watch(running: &Running, session: &mut Session, questions: &Questions) -> Result<End, Fault> {
     running.channel.set_nonblocking().map_err(|errno| Fault::os("listen to init", errno))?;
     // SAFETY: the descriptor is borrowed from `running`, which outlives this and keeps it open.
     let channel = unsafe { AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE) };
     let channel = channel.map_err(|error| Fault::os("listen to init", error))?;
     let signals = Signals::watch()?;
-    let questions = Questions { files: RefCell::new(Rc::new(policy.files)), events: sink.clone() };
-    let mut context = Some((policy.network, sink));
     let mut started = false;
     let mut continues = 0;
     loop {
@@ -87,15 +131,16 @@ async fn supervise(running: &Running, policy: Policy, sink: EventSink) -> Result
                 let mut ready = ready.map_err(|error| Fault::os("listen to init", error))?;
                 match running.channel.receive() {
                     Ok(Some((Report::Listener, Some(listener)))) => {
-                        if let Some((network, sink)) = context.take() {
-                            let context = Rc::new(ProxyContext::new(network, sink));
-                            tokio::task::spawn_local(proxy::serve(listener.into(), context));
-                        }
+                        tokio::task::spawn_local(proxy::serve(listener.into(), session.context.clone()));
                     }
                     Ok(Some((Report::Question { ticket, matter }, caller))) => questions.take(&running.channel, ticket, matter, caller),
                     Ok(Some((report, _))) => {
-                        started |= report == Report::Started;
-                        if let Some(end) = take(report, continues, running) {
+                        if report == Report::Started {
+                            started = true;
+                            session.started(backend::id_of(&running.init));
+                        }
+                        let stop_is_news = !session.bell.at_rest.get();
+                        if let Some(end) = take(report, stop_is_news.then_some(continues), running) {
                             return Ok(end);
                         }
                     }
@@ -104,7 +149,14 @@ async fn supervise(running: &Running, policy: Policy, sink: EventSink) -> Result
                     Err(errno) => return Err(Fault::os("listen to init", errno)),
                 }
             }
-            signal = signals.next() => continues += i32::from(signal?.pass_on(&running.channel)),
+            signal = signals.next() => {
+                let signal = signal?;
+                if signal.interrupts() {
+                    session.bell.interrupt.notify_waiters();
+                }
+                continues += i32::from(signal.pass_on(&running.channel));
+            }
+            () = session.bell.go_on.notified() => continues += i32::from(running.channel.forward(libc::SIGCONT).is_ok()),
         }
     }
 }
@@ -115,13 +167,13 @@ fn init_is_gone(started: bool) -> End {
     End::fault(outcome, Fault::new("go on", "the first process of the sandbox was killed, and everything in it with it"))
 }
 
-/// One report; the end where it is the last.
-fn take(report: Report, continues: i32, running: &Running) -> Option<End> {
+/// One report; the end where it is the last. `continues` is the number of requests to continue, where a stop is to be obeyed at all.
+fn take(report: Report, continues: Option<i32>, running: &Running) -> Option<End> {
     match report {
         Report::Started | Report::Listener | Report::Question { .. } => None,
         Report::Stopped(obeyed) => {
             // A request to continue that init had not yet seen will end the stop.
-            if obeyed == continues {
+            if continues == Some(obeyed) {
                 signals::stop_self();
             }
             None

@@ -46,6 +46,11 @@ impl Signals {
 }
 
 impl Received {
+    /// Is it one that the command must see soon, so that no question may stand in its way?
+    pub(super) fn interrupts(&self) -> bool {
+        ![libc::SIGWINCH, libc::SIGCONT, libc::SIGTTIN, libc::SIGTTOU].contains(&self.number)
+    }
+
     /// Gives it to the command, unless the command has it already. True where the command was asked to continue.
     pub(super) fn pass_on(&self, channel: &Channel) -> bool {
         // Asking for a stop by these two makes sense from the terminal only, whose own have reached the command.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::subscriber::{self, Subscriber, Subscription};
 use super::{Event, IgnoreRules, Kind};
 
 /// Distinct events kept of one run: about 1 MiB at worst with ordinary paths.
@@ -29,6 +30,7 @@ struct Collector {
     events: Vec<Event>,
     places: HashMap<Key, usize>,
     dropped: u64,
+    subscribers: Vec<Subscriber>,
 }
 
 /// Everything that was reported.
@@ -49,6 +51,13 @@ impl EventSink {
     /// Adds one denial, or counts it where the same was reported before.
     pub fn report(&self, event: Event) {
         self.lock().add(event);
+    }
+
+    /// Every further distinct event, as it is first seen. Reporting never waits for a subscriber.
+    pub fn subscribe(&self) -> Subscription {
+        let (subscriber, subscription) = subscriber::pair();
+        self.lock().subscribers.push(subscriber);
+        subscription
     }
 
     /// What was reported so far.
@@ -76,6 +85,7 @@ impl Collector {
             Some(place) => self.events[*place].count = self.events[*place].count.saturating_add(event.count),
             None if self.events.len() < MAX_EVENTS => {
                 self.places.insert(key, self.events.len());
+                self.subscribers.retain(|subscriber| subscriber.tell(&event));
                 self.events.push(event);
             }
             None => self.dropped = self.dropped.saturating_add(event.count),
@@ -117,6 +127,23 @@ mod tests {
         let sink = EventSink::default();
         sink.report(event(&"ü".repeat(100_000)));
         assert_eq!(sink.snapshot().events[0].target.len(), MAX_TEXT);
+    }
+
+    #[test]
+    fn subscribers_hear_of_each_distinct_event_once_and_of_what_they_lost() {
+        let sink = EventSink::default();
+        let (mut quick, mut slow) = (sink.subscribe(), sink.subscribe());
+        for target in ["a:1", "a:1", "b:1"] {
+            sink.report(event(target));
+        }
+        let targets: Vec<_> = std::iter::from_fn(|| quick.try_next()).map(|event| event.target).collect();
+        assert_eq!((targets, quick.lost()), (vec!["a:1".to_owned(), "b:1".to_owned()], 0));
+        for number in 0..600 {
+            sink.report(event(&format!("{number}:1")));
+        }
+        let heard = std::iter::from_fn(|| slow.try_next()).count() as u64;
+        assert_eq!(heard + slow.lost(), 602);
+        assert_eq!(slow.lost(), 0, "told once");
     }
 
     #[test]

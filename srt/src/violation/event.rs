@@ -1,16 +1,17 @@
 //! One denied operation.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What was denied, as one line of the event stream. Text fields hold bytes from inside the sandbox and are sanitised only when shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Event {
     /// Version of this layout.
     pub v: u8,
     /// When it was first seen, RFC 3339 in UTC.
-    #[serde(serialize_with = "super::time::rfc3339")]
+    #[serde(with = "super::time::rfc3339")]
     pub time: SystemTime,
     /// Family of the operation.
     pub kind: Kind,
@@ -19,7 +20,7 @@ pub struct Event {
     /// What it was aimed at: a path, or `host:port`.
     pub target: String,
     /// Name of the errno that the program saw, where there is one.
-    pub errno: Option<&'static str>,
+    pub errno: Option<Cow<'static, str>>,
     /// Who did it, where the source knows.
     pub process: Option<Process>,
     /// The rule that denied it.
@@ -35,7 +36,7 @@ pub struct Event {
 }
 
 /// Families of operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// Reading a file.
     #[serde(rename = "fs.read")]
@@ -67,7 +68,7 @@ pub enum Kind {
 }
 
 /// Which part of srt saw a denial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The system-call broker.
@@ -83,7 +84,7 @@ pub enum Source {
 }
 
 /// A rule as events name it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleRef {
     /// Short stable name, for instance `net.allow.3` or `net.default`.
     pub id: String,
@@ -92,7 +93,7 @@ pub struct RuleRef {
 }
 
 /// A process inside the sandbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Process id as the host sees it.
     pub pid: i32,

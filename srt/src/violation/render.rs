@@ -20,12 +20,16 @@ impl Event {
     /// One line of JSON without line break. Text is exact, but all that is not printable ASCII is escaped, so that showing the line on a
     /// terminal is safe.
     pub fn json_line(&self) -> serde_json::Result<String> {
-        let json = serde_json::to_string(self)?;
-        Ok(json.chars().fold(String::with_capacity(json.len()), |mut line, character| {
-            push_escaped(&mut line, character);
-            line
-        }))
+        Ok(escaped(&serde_json::to_string(self)?))
     }
+}
+
+/// JSON in which everything but printable ASCII is escaped.
+pub fn escaped(json: &str) -> String {
+    json.chars().fold(String::with_capacity(json.len()), |mut line, character| {
+        push_escaped(&mut line, character);
+        line
+    })
 }
 
 /// Outside strings JSON is plain ASCII without `<` and `>`, so every escape lands inside a string.
@@ -46,6 +50,11 @@ pub fn summary(events: &[Event], dropped: u64, out: &mut dyn Write) -> io::Resul
         return Ok(());
     }
     writeln!(out, "srt: {total} denied {}", if total == 1 { "operation" } else { "operations" })?;
+    list(events, dropped, out)
+}
+
+/// The events, indented, each with its rule and what would allow it.
+pub fn list(events: &[Event], dropped: u64, out: &mut dyn Write) -> io::Result<()> {
     for event in events {
         summarise(event, out)?;
     }

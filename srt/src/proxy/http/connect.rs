@@ -26,7 +26,7 @@ impl Session {
             Err(Unusable::Cause(cause)) => return answer::bad_request(cause),
             Err(Unusable::Malformed(text)) => return self.malformed_connect(&text),
         };
-        if let Err(denial) = ATTEMPT.decide(&self.context, &target) {
+        if let Err(denial) = self.context.judge(ATTEMPT, &target).await {
             return refused(&denial);
         }
         match route::open_tunnel(&self.context, &target).await {

@@ -32,7 +32,7 @@ impl Session {
                 return answer::bad_request("host or port of the URL are malformed");
             }
         };
-        if let Err(denial) = attempt.decide(&self.context, &target) {
+        if let Err(denial) = self.context.judge(attempt, &target).await {
             return answer::denied(&denial);
         }
         if !target::host_header_agrees(request.headers(), &target) {
@@ -62,7 +62,7 @@ impl Session {
         } else {
             self.kept.replace(Some(link));
         }
-        Ok(incoming(response, switching, &self.context.policy.strip_response_headers))
+        Ok(incoming(response, switching, &self.context.policy().strip_response_headers))
     }
 
     /// The connection of the last request, if it leads to the same place and is free.

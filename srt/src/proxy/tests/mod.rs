@@ -5,10 +5,12 @@
 //! - `tls`: server names
 //! - `relay`: half-close, bulk, many tunnels, slow readers
 //! - `parents`: HTTP and SOCKS5 parents, a proxy on a UNIX socket, the user's own proxy
+//! - `ask`: questions, and policies that are replaced
 //! - `hostile`: random and truncated bytes
 //!
 //! This file holds the world they run in.
 
+mod ask;
 mod hostile;
 mod http;
 mod parents;

@@ -37,9 +37,9 @@ pub(super) const KEYS: &[Key] = &[
         Table::Network,
         "strictAllowlist",
         Bool,
-        Said("every allow list is strict: nobody is asked about a host that is not on it"),
+        served(|field, settings| settings.network.strict_allowlist = field.boolean()),
         "true",
-        "Deny hosts that are not on the list without asking.",
+        "Deny hosts that are not on the list without asking, also with `--ask`.",
     ),
     key(
         Table::Network,

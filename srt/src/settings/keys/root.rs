@@ -84,6 +84,22 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key(
         Table::Root,
+        "violations",
+        Object(Table::Violations),
+        served(|field, settings| field.settings(Table::Violations, settings)),
+        "{}",
+        "What is reported.",
+    ),
+    key(
+        Table::Violations,
+        "reads",
+        Bool,
+        served(|field, settings| settings.report_reads = field.boolean()),
+        "true",
+        "Denied reads are reported too; every opening of a file then costs more.",
+    ),
+    key(
+        Table::Root,
         "enableWeakerNestedSandbox",
         Bool,
         served(|field, settings| settings.enable_weaker_nested_sandbox = field.boolean()),

@@ -150,12 +150,12 @@ fn a_mistyped_key_is_a_fault_that_names_the_nearest() {
     assert_eq!(Table::Root.nearest("filesytem"), Some("filesystem"));
     assert_eq!(Table::Root.nearest("Network"), Some("network"));
     assert_eq!(Table::Filesystem.nearest("allow_write"), Some("allowWrite"));
-    assert_eq!(Table::Root.nearest("violations"), None);
+    assert_eq!(Table::Root.nearest("telemetry"), None);
     assert_eq!(Table::Root.nearest(&"n".repeat(1 << 20)), None);
     assert_eq!(Table::Root.nearest(""), None);
 }
 
 #[test]
 fn a_key_that_is_not_known_yet_is_a_fault() {
-    assert!(read(r#"{"violations": "live"}"#).1[0].contains("unknown key \"violations\""));
+    assert!(read(r#"{"telemetry": "live"}"#).1[0].contains("unknown key \"telemetry\""));
 }
