@@ -12,7 +12,7 @@ use crate::backend::{self, Command};
 use crate::host::{Facts, HostLookup};
 use crate::policy::{AbsPath, Access, PathLookup as _};
 use crate::violation::{self, EventSink, IgnoreRules, Report};
-use crate::{Fault, Faults, supervisor};
+use crate::{Fault, Faults, proxy, supervisor};
 
 /// Runs a command; returns the exit status.
 pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
@@ -30,13 +30,15 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
         EventSink::new(ignore.map_err(|error| error.unwrap_or_else(|| Fault::new("use ignoreViolations", "it was refused").into()))?);
     let log = options.violations_file.as_deref().map(|path| open_log(path, &decided)).transpose()?;
 
+    let published = proxy::listen(&decided.policy.network.publish_ports)?;
     let script = backend::compile(&plan, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
+    let script = script.leave_to_supervisor(published.descriptors());
     for step in &plan.files.steps {
         tracing::debug!("plan: {} {:?} by {} ({})", step.path, step.action, step.rule, step.origin);
     }
     let armed = backend::arm(script)?;
     let running = backend::spawn(armed)?;
-    let end = supervisor::run(running, decided.policy.network, sink.clone());
+    let end = supervisor::run(running, decided.policy.network, published, sink.clone());
 
     tracing::debug!("run: {:?}", end.outcome);
     if let Some(fault) = &end.fault {

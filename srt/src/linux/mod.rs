@@ -19,16 +19,22 @@ mod mount_table;
 mod mounts;
 mod network;
 mod probe;
+mod route;
 mod scratch;
 mod script;
 mod seccomp;
 mod spawn;
 mod sys;
 
+#[cfg(test)]
+pub(crate) use network::testing::Inside;
+
 pub use arm::{Armed, arm, close_inherited};
 pub use channel::{Channel, Report};
 pub use fds::open_standard_streams;
 pub use probe::{probe, try_namespaces};
+#[cfg(test)]
+pub(crate) use script::Network;
 pub use script::{Command, NulByte, Script, compile};
 pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
 

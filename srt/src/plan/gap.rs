@@ -47,16 +47,17 @@ impl fmt::Display for Gap {
 }
 
 /// Every name that `acceptGaps` takes.
-pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths"];
+pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths", "transparent-network"];
 
 /// Compares what the policy wants with what the host has. The gaps that remain accepted are returned, so that they can be said.
 ///
 /// # Errors
 /// The gaps that nobody accepted.
-pub(super) fn find(policy: &Policy, support: &Support) -> Result<Vec<Gap>, Gaps> {
+pub(super) fn find(policy: &Policy, support: &Support, transparent: bool) -> Result<Vec<Gap>, Gaps> {
     let mut found = host_gaps(support);
     found.extend(unknown_names(policy));
     found.extend(policy_gaps(policy));
+    found.extend(host_ports(policy, transparent));
     let accepted = |gap: &Gap| gap.acceptable && policy.accept_gaps.iter().any(|name| name.value == gap.name);
     let (said, refused): (Vec<Gap>, Vec<Gap>) = found.into_iter().partition(|gap| gap.name == LANDLOCK || accepted(gap));
     if refused.is_empty() { Ok(said) } else { Err(Gaps(refused)) }
@@ -106,6 +107,18 @@ fn policy_gaps(policy: &Policy) -> Vec<Gap> {
         origin: Some(entry.origin.clone()),
     });
     names.chain(sockets).collect()
+}
+
+/// A connect(2) to the sandbox's own loopback can only be led to the host's by whoever performs it.
+fn host_ports(policy: &Policy, transparent: bool) -> impl Iterator<Item = Gap> {
+    let ports = if transparent { &[] } else { policy.network.allow_host_ports.as_slice() };
+    ports.iter().map(|port| Gap {
+        name: "transparent-network",
+        loss: format!("network.allowHostPorts {} needs connections to be redirected, which cannot be done here yet", port.value),
+        remedy: format!("through the proxy variables, \"localhost:{}\" in network.allowedDomains reaches the same port", port.value),
+        acceptable: true,
+        origin: Some(port.origin.clone()),
+    })
 }
 
 /// A name that accepts nothing is a mistake that would otherwise go unseen.

@@ -60,12 +60,7 @@ impl Attempt<'_> {
     pub(super) fn refuse_address(&self, context: &ProxyContext, target: &Target, class: AddressClass) -> Denial {
         let (id, origin) = context.policy.address_rule(class);
         let rule = RuleRef { id: id.to_string(), origin: origin.to_string() };
-        let allow = match class {
-            // The user's own rule is not to be worked around.
-            AddressClass::DeniedLiteral(_) | AddressClass::DeniedBlock(_) | AddressClass::OtherAddress | AddressClass::NotLoopback => None,
-            _ => Some(format!("add the address behind {}, with \":{}\", to network.allowedDomains", target.host, target.port)),
-        };
-        self.report(context, &target.to_string(), rule, &class.to_string(), allow);
+        self.report(context, &target.to_string(), rule, &class.to_string(), address_remedy(target, class));
         Denial { check: Check::Runtime, reason: class.to_string() }
     }
 
@@ -95,9 +90,18 @@ impl Attempt<'_> {
     }
 }
 
+/// The line that would allow a refused address.
+pub(super) fn address_remedy(target: &Target, class: AddressClass) -> Option<String> {
+    match class {
+        // The user's own rule is not to be worked around.
+        AddressClass::DeniedLiteral(_) | AddressClass::DeniedBlock(_) | AddressClass::OtherAddress | AddressClass::NotLoopback => None,
+        _ => Some(format!("add the address behind {}, with \":{}\", to network.allowedDomains", target.host, target.port)),
+    }
+}
+
 /// The line that would allow it. Where a deny rule decided, the user has said no: there is none. Where the entry grammar cannot name the
 /// host (a single label), there is none either.
-fn remedy(verdict: &NetVerdict<'_>, target: &Target) -> Option<String> {
+pub(super) fn remedy(verdict: &NetVerdict<'_>, target: &Target) -> Option<String> {
     let entry = target.to_string();
     let nobody_denied_it = verdict.rule.0 == "net.default";
     let can_be_named = crate::policy::DomainPattern::parse(&entry, crate::policy::DomainList::Allow).is_ok();

@@ -6,7 +6,7 @@
 mod signals;
 mod terminal;
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 
 use rustix::io::Errno;
@@ -15,7 +15,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::backend::{Report, Running};
 use crate::policy::NetPolicy;
-use crate::proxy::{self, ProxyContext};
+use crate::proxy::{Network, ProxyContext, Published};
 use crate::violation::EventSink;
 use crate::{Fault, Outcome};
 
@@ -50,10 +50,13 @@ impl From<Fault> for End {
 }
 
 /// Supervises a run to its end. The private directory is gone afterwards, and so is every process of the sandbox.
-pub fn run(running: Running, network: NetPolicy, sink: EventSink) -> End {
+pub fn run(running: Running, network: NetPolicy, published: Published, sink: EventSink) -> End {
     let terminal = Terminal::remember();
     let end = match event_loop() {
-        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, network, sink)).unwrap_or_else(End::from),
+        Ok(runtime) => {
+            let work = supervise(&running, network, published, sink);
+            tokio::task::LocalSet::new().block_on(&runtime, work).unwrap_or_else(End::from)
+        }
         Err(fault) => fault.into(),
     };
     terminal.restore();
@@ -66,13 +69,14 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
     runtime.map_err(|error| Fault::os("start the event loop", error))
 }
 
-async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Result<End, Fault> {
+async fn supervise(running: &Running, network: NetPolicy, published: Published, sink: EventSink) -> Result<End, Fault> {
     running.channel.set_nonblocking().map_err(|errno| Fault::os("listen to init", errno))?;
     // SAFETY: the descriptor is borrowed from `running`, which outlives this and keeps it open.
     let channel = unsafe { AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE) };
     let channel = channel.map_err(|error| Fault::os("listen to init", error))?;
     let signals = Signals::watch()?;
-    let mut context = Some((network, sink));
+    let mut context = Some((network, published, sink));
+    let mut serving: Option<Rc<ProxyContext>> = None;
     let mut started = false;
     let mut continues = 0;
     loop {
@@ -80,15 +84,17 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
             ready = channel.readable() => {
                 let mut ready = ready.map_err(|error| Fault::os("listen to init", error))?;
                 match running.channel.receive() {
-                    Ok(Some((Report::Listener, Some(listener)))) => {
-                        if let Some((network, sink)) = context.take() {
-                            let context = Rc::new(ProxyContext::new(network, sink));
-                            tokio::task::spawn_local(proxy::serve(listener.into(), context));
+                    Ok(Some((Report::Sockets { transparent }, sockets))) => {
+                        if let Some((policy, published, sink)) = context.take() {
+                            serving = Some(serve_network(sockets, transparent, policy, published, sink)?);
                         }
                     }
                     Ok(Some((report, _))) => {
                         started |= report == Report::Started;
                         if let Some(end) = take(report, continues, running) {
+                            if let Some(context) = &serving {
+                                context.flush().await;
+                            }
                             return Ok(end);
                         }
                     }
@@ -102,6 +108,21 @@ async fn supervise(running: &Running, network: NetPolicy, sink: EventSink) -> Re
     }
 }
 
+fn serve_network(
+    sockets: Vec<OwnedFd>,
+    transparent: bool,
+    policy: NetPolicy,
+    published: Published,
+    sink: EventSink,
+) -> Result<Rc<ProxyContext>, Fault> {
+    let fault = |cause| Fault::os("serve the network of the sandbox", cause);
+    let network = Network::new(sockets, transparent).ok_or_else(|| fault(Errno::BADF.into()))?;
+    let context = Rc::new(ProxyContext::new(policy, sink));
+    // Whoever performs connections for the command asks what this returns.
+    let _admission = network.serve(context.clone(), published).map_err(fault)?;
+    Ok(context)
+}
+
 /// Only the kernel (out of memory) or a person ends init early, and everything in the sandbox with it.
 fn init_is_gone(started: bool) -> End {
     let outcome = if started { Outcome::Killed(libc::SIGKILL) } else { Outcome::Failed };
@@ -111,7 +132,7 @@ fn init_is_gone(started: bool) -> End {
 /// One report; the end where it is the last.
 fn take(report: Report, continues: i32, running: &Running) -> Option<End> {
     match report {
-        Report::Started | Report::Listener => None,
+        Report::Started | Report::Sockets { .. } => None,
         Report::Stopped(obeyed) => {
             // A request to continue that init had not yet seen will end the stop.
             if obeyed == continues {
