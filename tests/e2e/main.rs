@@ -24,6 +24,8 @@ mod links;
 mod masks;
 /// The empty network namespace, and what passes the proxies.
 mod network;
+/// Ports of one loopback that lead to the other.
+mod ports;
 /// The process tree: its limits and its end.
 mod processes;
 /// Names that are never written: shell start files, hooks, editor settings.
