@@ -26,6 +26,8 @@ mod links;
 mod masks;
 /// The empty network namespace, and what passes the proxies.
 mod network;
+/// Ports of one loopback that lead to the other.
+mod ports;
 /// The process tree: its limits and its end.
 mod processes;
 /// Names that are never written: shell start files, hooks, editor settings.
@@ -52,6 +54,7 @@ mod signals;
 mod terminal;
 /// The private temporary directory: made, removed, swept.
 mod tmpdir;
+mod transparent;
 /// UNIX sockets.
 mod unix_sockets;
 /// What is told of denials: live, in the store, as suggestions.

@@ -266,3 +266,21 @@ fn five_hundred_tunnels_are_open_at_once() {
         area.probe(&rules, &["tunnels", "500", &server.name()]).run().assert_prints("500");
     });
 }
+
+#[test]
+fn what_a_program_wrote_before_it_ended_arrives() {
+    for_each_identity(|who| {
+        let (area, server) = (Area::new(who), Server::counting_slowly());
+        let target = server.name();
+        let script = format!(
+            "exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT {target} HTTP/1.1\\r\\nHost: {target}\\r\\n\\r\\n' >&3; read -r status <&3; while read -r line <&3 && [ ${{#line}} -gt 1 ]; do :; done; head -c 12000000 /dev/zero >&3; echo $status"
+        );
+        let outcome = area.srt(&Rules::new().allow_domain(&target)).args(&["bash", "-c", &script]).run();
+        outcome.assert_out_has(" 200 ");
+        let start = std::time::Instant::now();
+        while server.received() != 12_000_000 && start.elapsed().as_secs() < 5 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert_eq!(server.received(), 12_000_000);
+    });
+}

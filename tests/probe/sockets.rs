@@ -10,6 +10,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "connect-tcp", arguments: &["ADDRESS:PORT"], run: |a| ok(TcpStream::connect(&a[0])) },
     Operation { name: "send-udp", arguments: &["ADDRESS:PORT"], run: send_udp },
     Operation { name: "bind-tcp", arguments: &["ADDRESS:PORT"], run: |a| ok(TcpListener::bind(&a[0])) },
+    Operation { name: "serve-once", arguments: &["ADDRESS:PORT"], run: serve_once },
     Operation { name: "loopback-pair", arguments: &[], run: loopback_pair },
     Operation { name: "connect-unix", arguments: &["stream|dgram|seqpacket", "PATH|@NAME"], run: connect_unix },
     Operation { name: "sendto-unix", arguments: &["PATH|@NAME"], run: sendto_unix },
@@ -32,6 +33,15 @@ fn send_udp(arguments: &[String]) -> Answer {
 fn loopback_pair(_: &[String]) -> Answer {
     let server = TcpListener::bind(("127.0.0.1", 0))?;
     ok(TcpStream::connect(server.local_addr()?))
+}
+
+/// Says that it listens, and sends everything back to the first client.
+fn serve_once(arguments: &[String]) -> Answer {
+    let server = TcpListener::bind(&arguments[0])?;
+    println!("listening");
+    let (mut client, _) = server.accept()?;
+    let mut back = client.try_clone()?;
+    ok(io::copy(&mut client, &mut back))
 }
 
 fn socket(family: i64, kind: i64, protocol: i64) -> io::Result<OwnedFd> {

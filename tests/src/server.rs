@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What every answer of [`Server::http`] holds, and no proxy would say.
 pub const GREETING: &str = "hello-from-the-host";
@@ -46,6 +46,27 @@ impl Server {
         })
     }
 
+    /// Reads to the end, a little at a time, so that senders have to wait.
+    pub fn counting_slowly() -> Self {
+        Self::start(|stream, received| {
+            let mut block = vec![0; 64 * 1024];
+            while let Ok(count @ 1..) = stream.read(&mut block) {
+                received.fetch_add(count, Ordering::SeqCst);
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        })
+    }
+
+    /// Says these bytes to whoever connects, where `client_first` holds only after its first bytes.
+    pub fn saying(bytes: &'static [u8], client_first: bool) -> Self {
+        Self::start(move |stream, _| {
+            if client_first {
+                drop(stream.read(&mut [0; 512]));
+            }
+            drop(stream.write_all(bytes));
+        })
+    }
+
     /// `127.0.0.1:PORT`.
     pub fn literal(&self) -> String {
         self.address.to_string()
@@ -81,6 +102,58 @@ impl Server {
         });
         Server { address, accepted, received }
     }
+}
+
+/// An HTTP proxy that leads every tunnel to one server, so that a name can be allowed without being known to anyone.
+pub struct Parent {
+    /// For `network.parentProxy`.
+    pub url: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Parent {
+    /// Starts it, for the life of the test process.
+    ///
+    /// # Panics
+    /// When the host's loopback has no free port.
+    pub fn of(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("the host's loopback has a free port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = asked.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let seen = seen.clone();
+                std::thread::spawn(move || tunnel(stream, server, &seen));
+            }
+        });
+        Parent { url, asked }
+    }
+
+    /// The targets that tunnels were asked for.
+    ///
+    /// # Panics
+    /// When the proxy has panicked.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no holder panics").clone()
+    }
+}
+
+fn tunnel(mut client: TcpStream, server: SocketAddr, seen: &Mutex<Vec<String>>) {
+    let head = read_head(&mut client);
+    let target = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    seen.lock().expect("no holder panics").push(target);
+    let Ok(mut upstream) = TcpStream::connect(server) else {
+        return drop(client.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"));
+    };
+    drop(client.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
+    let (mut from, mut to) = (client.try_clone().expect("a socket can be copied"), upstream.try_clone().expect("a socket can be copied"));
+    std::thread::spawn(move || {
+        drop(std::io::copy(&mut from, &mut to));
+        drop(to.shutdown(Shutdown::Write));
+    });
+    drop(std::io::copy(&mut upstream, &mut client));
+    drop(client.shutdown(Shutdown::Write));
 }
 
 fn answer(stream: &mut (impl Read + Write)) {

@@ -18,11 +18,18 @@ use rustix::net::{
 /// Longest packet: a path and a few words.
 const MAX_PACKET: usize = 8192;
 
+/// Most descriptors in one packet (`SCM_MAX_FD`, unix(7)).
+const MAX_DESCRIPTORS: usize = 253;
+
 /// What `init` tells the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// The proxy's listening socket follows as a descriptor.
-    Listener,
+    /// The sockets of the sandbox's network follow as descriptors: the proxy's listener; where the network is transparent, the transparent listener and the
+    /// name server's datagram socket and listener; then the sockets for connections from outside.
+    Sockets {
+        /// The network is transparent.
+        transparent: bool,
+    },
     /// The command runs.
     Started,
     /// The command could not be executed: errno of execve(2).
@@ -47,7 +54,7 @@ pub enum Report {
 impl Report {
     fn encode(&self) -> Vec<u8> {
         let (tag, number, text): (u8, i32, String) = match self {
-            Report::Listener => (b'L', 0, String::new()),
+            Report::Sockets { transparent } => (b'L', i32::from(*transparent), String::new()),
             Report::Started => (b'S', 0, String::new()),
             Report::NotExecuted(errno) => (b'N', *errno, String::new()),
             Report::Question { ticket, matter } => {
@@ -76,7 +83,7 @@ impl Report {
         let (number, text) = rest.split_first_chunk()?;
         let number = i32::from_ne_bytes(*number);
         Some(match tag {
-            b'L' => Report::Listener,
+            b'L' => Report::Sockets { transparent: number != 0 },
             b'S' => Report::Started,
             b'N' => Report::NotExecuted(number),
             b'F' => {
@@ -130,17 +137,16 @@ impl Channel {
         Ok((Channel(one), Channel(other)))
     }
 
-    /// Sends a report, with a descriptor where one belongs to it.
-    pub(super) fn report(&self, report: &Report, descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-        self.send(&report.encode(), descriptor)
+    /// Sends a report, with the descriptors that belong to it.
+    pub(super) fn report(&self, report: &Report, descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+        self.send(&report.encode(), descriptors)
     }
 
-    fn send(&self, packet: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-        let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    fn send(&self, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() {
-            control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(Errno::NOBUFS);
         }
         rustix::net::sendmsg(&self.0, &[IoSlice::new(packet)], &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
@@ -150,16 +156,17 @@ impl Channel {
     ///
     /// # Errors
     /// `EAGAIN` on a non-blocking channel.
-    pub fn receive(&self) -> Result<Option<(Report, Option<OwnedFd>)>, Errno> {
+    pub fn receive(&self) -> Result<Option<(Report, Vec<OwnedFd>)>, Errno> {
         let mut packet = [0; MAX_PACKET];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut packet)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        let descriptor = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        let rights = |message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
             _ => None,
-        });
-        Ok(Report::decode(&packet[..received.bytes]).map(|report| (report, descriptor)))
+        };
+        let descriptors = control.drain().filter_map(rights).flatten().collect();
+        Ok(Report::decode(&packet[..received.bytes]).map(|report| (report, descriptors)))
     }
 
     /// Asks `init` to send this signal to the command.
@@ -187,7 +194,7 @@ impl Channel {
     }
 
     fn order(&self, packet: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-        self.send(packet, descriptor)
+        self.send(packet, descriptor.as_slice())
     }
 
     /// The next order; `None` when the supervisor is gone.
@@ -229,7 +236,8 @@ mod tests {
     #[test]
     fn reports_survive_the_way() {
         for report in [
-            Report::Listener,
+            Report::Sockets { transparent: false },
+            Report::Sockets { transparent: true },
             Report::Started,
             Report::NotExecuted(2),
             Report::Failed(1, "mount /x y".to_owned(), None),
@@ -240,6 +248,17 @@ mod tests {
         ] {
             assert_eq!(Report::decode(&report.encode()), Some(report));
         }
+    }
+
+    #[test]
+    fn many_descriptors_come_with_one_report() {
+        let (one, other) = Channel::pair().unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let report = Report::Sockets { transparent: true };
+        one.report(&report, &vec![file.as_fd(); MAX_DESCRIPTORS]).unwrap();
+        let (received, descriptors) = other.receive().unwrap().unwrap();
+        assert_eq!((received, descriptors.len()), (report.clone(), MAX_DESCRIPTORS));
+        assert!(one.report(&report, &vec![file.as_fd(); MAX_DESCRIPTORS + 2]).is_err());
     }
 
     #[test]

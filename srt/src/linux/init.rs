@@ -36,7 +36,7 @@ pub(super) fn run(armed: Armed, channel: Channel, original_mask: &SigSet) -> ! {
         Err(failure) => failed(&failure),
     };
     // The supervisor may be gone; then nobody is left to be told.
-    let _ = channel.report(&report, None);
+    let _ = channel.report(&report, &[]);
     exit_now(0)
 }
 
@@ -68,12 +68,13 @@ fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Resul
     // The supervisor's death is ours, and with PID 1 the whole sandbox goes.
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).step("follow the supervisor's death")?;
     map_ids(script.identity)?;
+    let transparent = script.network.transparent;
     let network = network::begin(script.network)?;
     mounts::enter(&script.mounts)?;
     fds::reopen(&inherited)?;
-    let listener = network.enter()?;
-    channel.report(&Report::Listener, Some(listener.as_fd())).step("hand over the proxy's socket")?;
-    drop(listener);
+    let sockets = network.enter()?;
+    channel.report(&Report::Sockets { transparent }, &sockets.all()).step("hand over the network's sockets")?;
+    drop(sockets);
     confine(ruleset, script.confinement.landlock_abi, broker.is_some())?;
     rustix::process::chdir(script.exec.cwd.as_path()).step_at("enter", &script.exec.cwd)?;
     // Made before the command runs, so that nothing the command does can keep it from being made.
@@ -81,7 +82,7 @@ fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Resul
     let command = Command { exec: &script.exec, filter: &filter, with_listener: broker.is_some(), original_mask };
     match command.start()? {
         Executed::Running(pid, listener) => {
-            channel.report(&Report::Started, None).step("report the start")?;
+            channel.report(&Report::Started, &[]).step("report the start")?;
             let desk = Arc::new(Desk::new(channel.clone()));
             let broker = listener.zip(broker).map(|(listener, script)| serve_names(listener, script, &desk)).transpose()?;
             Ok(Started::Running(Running { command: pid, children, channel: channel.clone(), desk, broker }))
@@ -263,7 +264,7 @@ fn reap(command: Pid, continued: i32, channel: &Channel) -> Result<Option<Report
         }
         if status.stopped() {
             // The shell that waits for srt must see the stop, or the terminal would hang.
-            channel.report(&Report::Stopped(continued), None)?;
+            channel.report(&Report::Stopped(continued), &[])?;
         }
     }
 }

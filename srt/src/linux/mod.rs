@@ -25,11 +25,15 @@ mod notify;
 mod probe;
 mod processes;
 mod question;
+mod route;
 mod scratch;
 mod script;
 mod seccomp;
 mod spawn;
 mod sys;
+
+#[cfg(test)]
+pub(crate) use network::testing::Inside;
 
 pub use arm::{Armed, arm, close_inherited};
 pub use call_name::call_name;
@@ -39,6 +43,8 @@ pub use freeze::{Frozen, freeze};
 pub use probe::{probe, try_namespaces};
 pub use processes::{command as command_of, id_of};
 pub use question::{Answer, Connect, Denied, DeniedTarget, Matter};
+#[cfg(test)]
+pub(crate) use script::Network;
 pub use script::{Command, NulByte, Script, compile};
 pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
 

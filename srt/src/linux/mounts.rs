@@ -51,6 +51,9 @@ const KERNEL_SECRETS: &[&str] = &[
     "acpi",
     "scsi",
 ];
+/// Where the C library asks services of the host for names, before or instead of the name server: nss-resolve(8), nscd(8). Their answers would be addresses that
+/// stand for nothing inside.
+const RESOLVER_SOCKETS: &[&str] = &["run/systemd/resolve/io.systemd.Resolve", "run/nscd/socket"];
 /// Kernel file systems with switches and secrets for root.
 const SYSTEM_SECRETS: &[&str] = &["kernel/debug", "kernel/tracing", "firmware"];
 
@@ -63,6 +66,9 @@ pub(super) fn enter(mounts: &Mounts) -> Result<(), Failure> {
         builder.mount(step)?;
     }
     builder.hide_system_secrets()?;
+    if mounts.own_resolver {
+        builder.mount_resolver()?;
+    }
     builder.mount_proc(mounts.host_proc_allowed)?;
     builder.mount_dev()?;
     pivot(builder.root.as_fd())?;
@@ -192,6 +198,27 @@ impl Builder {
         self.hide(target.as_fd(), directory).step_named("hide", name)
     }
 
+    /// Puts our name server into `/etc/resolv.conf`, wherever that link leads. Links are followed here and nowhere else: whoever planted one can only choose which
+    /// file of the sandbox is covered by a harmless one. Where there is no such file, the C library asks 127.0.0.1 anyway (resolv.conf(5)).
+    fn mount_resolver(&mut self) -> Result<(), Failure> {
+        for name in RESOLVER_SOCKETS {
+            self.hide_if_open(name)?;
+        }
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let target = match rustix::fs::openat2(&self.root, "etc/resolv.conf", flags, Mode::empty(), resolve) {
+            Ok(target) => target,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP) => return Ok(()),
+            Err(error) => return Err(Failure::new("open /etc/resolv.conf", error)),
+        };
+        let api = self.api;
+        let own = self.own().step("mount a tmpfs")?;
+        let source = make_resolver(own).step("make /etc/resolv.conf")?;
+        let restrictions = Restrictions { no_exec: true, ..Restrictions::READ_ONLY };
+        api.bind(source.as_fd(), target.as_fd(), restrictions).step("mount /etc/resolv.conf")?;
+        Ok(())
+    }
+
     fn mount_proc(&mut self, host_proc_allowed: bool) -> Result<(), Failure> {
         let target = open_below(self.root.as_fd(), Path::new("proc")).step("open /proc")?;
         match self.api.create(c"proc", &[], target.as_fd(), Restrictions::DATA) {
@@ -239,6 +266,17 @@ impl Builder {
         api.create(c"devpts", &options, target.as_fd(), Restrictions::DEVICE).step("mount /dev/pts")?;
         Ok(())
     }
+}
+
+/// Without a search list. (`search .` would say so to glibc; musl and Go make a malformed name of it.)
+const RESOLVER: &[u8] = b"# made by srt: names are answered inside the sandbox\nnameserver 127.0.0.1\n";
+
+fn make_resolver(own: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(own, "resolv.conf", flags, Mode::RUSR)?;
+    rustix::io::write(&file, RESOLVER)?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(0o444))?;
+    open_below(own, Path::new("resolv.conf"))
 }
 
 /// Fills what becomes `/dev` and `/dev/shm`. Modes are set afterwards: the caller's umask is the command's, and stays as it is.

@@ -12,6 +12,9 @@ use crate::host::Facts;
 use crate::plan::{FileAction, Node, Plan};
 use crate::policy::{AbsPath, FsPolicy, Policy};
 
+/// Sockets of each family for connections from outside, and so how many there can be at once: each is used again when its connection has ended.
+const INWARD: usize = 64;
+
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
@@ -73,6 +76,8 @@ pub struct Mounts {
     pub host_proc_allowed: bool,
     /// Bind the caller's terminal as `/dev/console`, so that `ttyname` finds a name for it.
     pub terminal: bool,
+    /// `/etc/resolv.conf` names the sandbox's own name server.
+    pub own_resolver: bool,
 }
 
 /// One mount.
@@ -110,11 +115,26 @@ impl MountStep {
     }
 }
 
-/// Loopback and listeners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Loopback, routes and sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// Port of the proxy on the inner loopback.
     pub proxy_port: u16,
+    /// Every address leads to a listener of ours, and there is a name server.
+    pub transparent: bool,
+    /// Sockets of each family for connections from the host's loopback to the inner one.
+    pub inward: usize,
+    /// The supervisor's listeners on the host, by number: open in `init` only because it is a copy of the supervisor.
+    pub host_listeners: Vec<RawFd>,
+}
+
+impl Script {
+    /// Names descriptors that the supervisor opened for itself before the fork.
+    #[must_use]
+    pub fn leave_to_supervisor(mut self, descriptors: Vec<RawFd>) -> Self {
+        self.network.host_listeners = descriptors;
+        self
+    }
 }
 
 /// Capabilities, Landlock, seccomp, in that order.
@@ -163,7 +183,12 @@ pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -
         identity: Identity { uid: facts.uid, gid: facts.gid },
         private_tmp: plan.files.private_tmp.clone(),
         make: plan.files.make.clone(),
-        network: Network { proxy_port: plan.network.proxy_port },
+        network: Network {
+            proxy_port: plan.network.proxy_port,
+            transparent: plan.network.transparent,
+            inward: if plan.network.publish_ports.is_empty() { 0 } else { INWARD },
+            host_listeners: Vec::new(),
+        },
         confinement: Confinement {
             landlock_abi: plan.layers.landlock_abi,
             landlock_scopes: plan.layers.landlock_scopes,
@@ -181,6 +206,7 @@ pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -
             new_api: plan.layers.new_mount_api,
             host_proc_allowed: plan.layers.host_proc_allowed,
             terminal: facts.terminal,
+            own_resolver: plan.network.transparent,
         },
         broker: plan.layers.user_notification.then(|| broker(plan, policy, facts)),
         exec: exec(plan, command, facts)?,

@@ -82,6 +82,16 @@ pub(super) fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
+/// close(2) of a number that nothing of ours owns.
+///
+/// # Errors
+/// As close(2).
+pub(super) fn close_now(descriptor: RawFd) -> Result<(), Errno> {
+    // SAFETY: closing descriptors is memory-safe; callers pass numbers that only a copy of another process's memory speaks of.
+    let result = unsafe { libc::close(descriptor) };
+    if result == 0 { Ok(()) } else { Err(last_error()) }
+}
+
 /// dup2(2): makes the number `descriptor` mean what `file` means. It stays open over execve(2).
 ///
 /// # Errors

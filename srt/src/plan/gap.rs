@@ -108,6 +108,10 @@ fn broker_gaps(policy: &Policy, refusal: &Refusal) -> Vec<Gap> {
         let loss = format!("network.allowUnixSockets {:?} cannot be opened alone, and every UNIX socket stays closed", entry.value.text);
         gap("unix-socket-paths", loss, Some(entry.origin.clone()))
     }));
+    // A connect(2) to the sandbox's own loopback can only be led to the host's by whoever performs it.
+    found.extend(policy.network.allow_host_ports.iter().map(|port| {
+        gap("transparent-network", format!("network.allowHostPorts {} cannot be led to the host", port.value), Some(port.origin.clone()))
+    }));
     if !policy.network.allows_nothing() {
         found.push(gap("transparent-network", "only programs that use the proxy variables reach allowed hosts".to_owned(), None));
     }

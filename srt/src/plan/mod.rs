@@ -8,6 +8,8 @@ mod files;
 mod gap;
 mod render;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use serde::Serialize;
 
 pub use environment::Environment;
@@ -15,7 +17,7 @@ pub use files::{FileAction, FilePlan, FileStep, Node, NodeKind, holds};
 pub use gap::{Gap, Gaps};
 pub use render::render;
 
-use crate::policy::{AbsPath, Policy};
+use crate::policy::{AbsPath, Located, NetPolicy, Policy};
 
 /// What this host can do. "No" and "could not tell" differ: the first is a gap, the second is tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -100,8 +102,12 @@ pub struct NetworkPlan {
     pub proxy_port: u16,
     /// May every UNIX socket be used?
     pub unix_sockets: bool,
-    /// Ports of the sandbox's loopback that lead to the host's.
+    /// Names are answered inside, and connections to any address come to a listener of ours, so that programs need no proxy variables.
+    pub transparent: bool,
+    /// Ports of the host's loopback that are reached at the same port of the sandbox's loopback.
     pub allow_host_ports: Vec<u16>,
+    /// Ports of the sandbox's loopback that are reached at the same port of the host's.
+    pub publish_ports: Vec<u16>,
 }
 
 /// The kernel layers of a run.
@@ -123,6 +129,13 @@ pub struct Layers {
 
 /// Port of the proxy inside, as in the npm program. It exists in the sandbox's own network namespace only.
 pub const PROXY_PORT: u16 = 3128;
+/// Port of the transparent listener, on every address inside.
+pub const TRANSPARENT_PORT: u16 = 3129;
+/// The sandbox's own addresses beside the loopback's, where its network is transparent.
+pub const OWN_ADDRESSES: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(198, 19, 255, 254), Ipv6Addr::new(0xfdc7, 0x3e5b, 0x91d4, 0xffff, 0, 0, 0, 1));
+/// Port of the name server, on every address inside.
+pub const DNS_PORT: u16 = 53;
 /// The ABI that brought scopes (Linux 6.12).
 const SCOPES_ABI: u32 = 6;
 
@@ -135,7 +148,7 @@ pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
     let user_notification = support.user_notification == Answer::Yes;
     Ok(Plan {
         files: files::plan(&policy.files, &policy.inventory, &policy.private_tmp, user_notification),
-        network: NetworkPlan { proxy_port: PROXY_PORT, unix_sockets: policy.network.allow_all_unix_sockets, allow_host_ports: Vec::new() },
+        network: network(&policy.network, user_notification),
         environment: environment::plan(policy, PROXY_PORT),
         layers: Layers {
             landlock_abi: support.landlock_abi,
@@ -147,6 +160,18 @@ pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
         },
         gaps,
     })
+}
+
+/// Connections are redirected by the system-call broker; without it there is nothing that a transparent network could rest on.
+fn network(policy: &NetPolicy, transparent: bool) -> NetworkPlan {
+    let numbers = |ports: &[Located<u16>]| ports.iter().map(|port| port.value).collect();
+    NetworkPlan {
+        proxy_port: PROXY_PORT,
+        unix_sockets: policy.allow_all_unix_sockets,
+        transparent,
+        allow_host_ports: numbers(&policy.allow_host_ports),
+        publish_ports: numbers(&policy.publish_ports),
+    }
 }
 
 /// Paths in JSON are text; bytes that are not UTF-8 are replaced.

@@ -30,6 +30,15 @@ fn write_plan(plan: &Plan, out: &mut String) -> fmt::Result {
         (false, false) => "denied",
     };
     writeln!(out, "  UNIX sockets {sockets}")?;
+    if plan.network.transparent {
+        writeln!(out, "  names answered inside; connections to any address led to the host that was meant")?;
+    }
+    for port in &plan.network.allow_host_ports {
+        writeln!(out, "  port {port} of the loopback is the host's")?;
+    }
+    for port in &plan.network.publish_ports {
+        writeln!(out, "  port {port} of the host's loopback is the sandbox's")?;
+    }
     writeln!(out, "layers")?;
     let scopes = if plan.layers.landlock_scopes { ", signals and abstract sockets kept inside" } else { "" };
     match plan.layers.landlock_abi {

@@ -59,6 +59,16 @@ impl DomainPattern {
         self.port.is_none() && self.matches_host(host)
     }
 
+    /// Does it cover this host at some port?
+    pub(super) fn covers_host(&self, host: &Host) -> bool {
+        self.matches_host(host)
+    }
+
+    /// The one port that it covers; `None`: every port.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     fn matches_host(&self, host: &Host) -> bool {
         match (&self.host, host) {
             (HostPattern::Any, _) => true,

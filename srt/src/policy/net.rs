@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::address::{builtin_class, readings};
-use super::{AddressClass, DomainPattern, Host, Located, Origin, ParentProxy, RuleId};
+use super::{AddressClass, DomainPattern, Host, HostName, Located, Origin, ParentProxy, RuleId};
 use crate::Fault;
 use crate::settings::{NetworkSettings, PathEntry};
 
@@ -42,6 +42,10 @@ pub struct NetPolicy {
     pub allow_unix_sockets: Vec<Located<PathEntry>>,
     /// Every UNIX socket may be used.
     pub allow_all_unix_sockets: bool,
+    /// Ports of the host's loopback that the sandbox reaches at the same port of its own; none twice.
+    pub allow_host_ports: Vec<Located<u16>>,
+    /// Ports of the sandbox's loopback that the host's shows; none twice, and none of the above.
+    pub publish_ports: Vec<Located<u16>>,
 }
 
 /// One entry of `allowedDomains` or `deniedDomains`.
@@ -120,6 +124,23 @@ impl NetPolicy {
             (None, None) => {
                 NetVerdict { allowed: false, rule: &self.default_id, origin: &self.default_origin, reason: "host is not on the allow list" }
             }
+        }
+    }
+
+    /// May this name be asked for at all: is there a port at which it may be reached?
+    pub fn may_resolve(&self, name: &HostName) -> NetVerdict<'_> {
+        let host = Host::Name(name.clone());
+        let covers = |rule: &&NetRule| rule.pattern.covers_host(&host);
+        if let Some(everywhere) = self.deny.iter().filter(covers).find(|rule| rule.pattern.port().is_none()) {
+            return everywhere.verdict(false);
+        }
+        // Deny rules for single ports leave others open where an allow rule names no port.
+        let allowed = |rule: &&NetRule| rule.pattern.port().is_none_or(|port| self.decide(&host, port).allowed);
+        let mut allowing = self.allow.iter().filter(covers).peekable();
+        let denied_port = allowing.peek().and_then(|rule| rule.pattern.port());
+        match allowing.find(allowed) {
+            Some(rule) => rule.verdict(true),
+            None => self.decide(&host, denied_port.unwrap_or(0)),
         }
     }
 

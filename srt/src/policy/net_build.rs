@@ -8,6 +8,7 @@ use super::address::parse_block;
 use super::net::{AddressRule, DEFAULT_ID, MAX_REASON, MitmProxy, NetPolicy, NetRule};
 use super::{DomainList, DomainPattern, Located, Origin, ParentProxy, RuleId};
 use crate::Fault;
+use crate::plan::{DNS_PORT, PROXY_PORT, TRANSPARENT_PORT};
 use crate::settings::{MitmProxySettings, NetworkSettings, ParentProxySettings};
 
 pub(super) fn build(settings: &NetworkSettings) -> Result<NetPolicy, Vec<Fault>> {
@@ -26,7 +27,10 @@ pub(super) fn build(settings: &NetworkSettings) -> Result<NetPolicy, Vec<Fault>>
         strip_response_headers: header_names(&settings.strip_response_headers, &mut faults),
         allow_unix_sockets: settings.allow_unix_sockets.clone(),
         allow_all_unix_sockets: settings.allow_all_unix_sockets.as_ref().is_some_and(|all| all.value),
+        allow_host_ports: ports(&settings.allow_host_ports, "network.allowHostPorts", &mut faults),
+        publish_ports: ports(&settings.publish_ports, "network.publishPorts", &mut faults),
     };
+    check_both_ways(&policy, &mut faults);
     if faults.is_empty() { Ok(policy) } else { Err(faults) }
 }
 
@@ -119,6 +123,37 @@ fn proxy_port(port: Option<&Located<u16>>, key: &str, faults: &mut Vec<Fault>) -
         faults.push(fault(zero, format!("use 0 in {key}"), "ports are 1 to 65535"));
     }
     port.cloned()
+}
+
+/// Ports that srt itself uses on the sandbox's loopback.
+const OWN_PORTS: [u16; 3] = [PROXY_PORT, TRANSPARENT_PORT, DNS_PORT];
+
+/// Layers may repeat a port; it is opened once.
+fn ports(entries: &[Located<u16>], key: &str, faults: &mut Vec<Fault>) -> Vec<Located<u16>> {
+    let mut ports: Vec<Located<u16>> = Vec::new();
+    for entry in entries {
+        match entry.value {
+            0 => faults.push(fault(entry, format!("use 0 in {key}"), "ports are 1 to 65535")),
+            own if OWN_PORTS.contains(&own) => {
+                faults.push(fault(entry, format!("use {own} in {key}"), "srt itself listens there on the sandbox's loopback"));
+            }
+            _ if !ports_hold(&ports, entry.value) => ports.push(entry.clone()),
+            _ => {}
+        }
+    }
+    ports
+}
+
+fn ports_hold(ports: &[Located<u16>], port: u16) -> bool {
+    ports.iter().any(|own| own.value == port)
+}
+
+/// The port would lead to the host, and from there back.
+fn check_both_ways(policy: &NetPolicy, faults: &mut Vec<Fault>) {
+    for port in policy.publish_ports.iter().filter(|port| ports_hold(&policy.allow_host_ports, port.value)) {
+        let action = format!("use {} in network.publishPorts", port.value);
+        faults.push(fault(port, action, "it is in network.allowHostPorts too, and can lead one way only"));
+    }
 }
 
 fn header_names(entries: &[Located<String>], faults: &mut Vec<Fault>) -> Vec<Located<String>> {

@@ -140,3 +140,41 @@ fn an_allowed_literal_is_dialled_as_it_stands() {
     assert_eq!(address(&policy, "127.0.0.1", "127.0.0.1"), Ok(()));
     assert_eq!(address(&policy, "127.0.0.1", "127.0.0.2"), Err(AddressClass::OtherAddress));
 }
+
+#[test]
+fn a_name_may_be_asked_for_if_some_port_of_it_may_be_reached() {
+    let policy = net_policy(
+        &["*.example.com", "db.test:5432", "db.test:80", "one.test:80", "10.0.0.1"],
+        &["bad.example.com", "port.example.com:443", "db.test:5432", "one.test:80"],
+    );
+    for (name, allowed, rule) in [
+        ("www.example.com", true, "net.allow.0"),
+        ("example.com", false, "net.default"),
+        ("bad.example.com", false, "net.deny.0"),
+        ("port.example.com", true, "net.allow.0"),
+        ("db.test", true, "net.allow.2"),
+        ("one.test", false, "net.deny.3"),
+        ("other.test", false, "net.default"),
+    ] {
+        let verdict = policy.may_resolve(Host::parse(name).unwrap().name().unwrap());
+        assert_eq!((verdict.allowed, verdict.rule.0.as_str()), (allowed, rule), "{name}");
+    }
+    let nothing = net_policy(&["*.example.com"], &["*"]);
+    assert!(!nothing.may_resolve(Host::parse("a.example.com").unwrap().name().unwrap()).allowed);
+}
+
+#[test]
+fn ports_are_opened_once_and_one_way_and_none_of_srts_own() {
+    let ports = |numbers: &[u16]| numbers.iter().map(|number| Located::new(*number, Origin::Flag("--test"))).collect::<Vec<_>>();
+    let build = |host: &[u16], publish: &[u16]| {
+        NetPolicy::build(&NetworkSettings { allow_host_ports: ports(host), publish_ports: ports(publish), ..NetworkSettings::default() })
+    };
+    let policy = build(&[5432, 5432, 6379], &[8080]).unwrap();
+    assert_eq!((policy.allow_host_ports.len(), policy.publish_ports.len()), (2, 1));
+    for (host, publish, said) in [(&[3128][..], &[][..], "itself"), (&[], &[53], "itself"), (&[0], &[], "65535"), (&[80], &[80], "one way")]
+    {
+        let faults = build(host, publish).unwrap_err();
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].to_string().contains(said) && faults[0].origin.is_some(), "{}", faults[0]);
+    }
+}

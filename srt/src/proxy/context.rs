@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use super::denial::{Attempt, Denial};
+use super::leaving::Leaving;
 use super::{interfaces, limits};
 use crate::ask::{Asker, Decision};
 use crate::policy::{Host, NetPolicy, Target};
@@ -22,19 +23,25 @@ pub struct ProxyContext {
     asker: Option<Rc<Asker>>,
     pub(super) events: EventSink,
     pub(super) lookups: Arc<Semaphore>,
+    /// Connections of clients, whichever way they came.
+    pub(super) places: Arc<Semaphore>,
+    /// Bytes on their way from the sandbox to a host.
+    pub(super) leaving: Leaving,
     own: RefCell<Option<(Instant, Rc<[IpAddr]>)>>,
     #[cfg(target_os = "linux")]
     pub(super) pipes: super::splice::PipePool,
 }
 
 impl ProxyContext {
-    /// A proxy that enforces `policy` and reports every denial to `events`.
+    /// A proxy that enforces `policy` and reports every denial to `events`. Raises this process's soft limit of open descriptors.
     pub fn new(policy: NetPolicy, events: EventSink) -> Self {
         ProxyContext {
             policy: RefCell::new(Rc::new(policy)),
             asker: None,
             events,
             lookups: Arc::new(Semaphore::new(limits::LOOKUPS)),
+            places: Arc::new(Semaphore::new(limits::connections())),
+            leaving: Leaving::default(),
             own: RefCell::new(None),
             #[cfg(target_os = "linux")]
             pipes: super::splice::PipePool::default(),
@@ -79,6 +86,11 @@ impl ProxyContext {
             },
             _ => Err(attempt.refuse(self, target, &verdict)),
         }
+    }
+
+    /// Waits, for a bounded time, until what programs had written before they ended is with its hosts.
+    pub async fn flush(&self) {
+        self.leaving.ended().await;
     }
 
     /// Addresses of this machine's interfaces, at most a few seconds old. An error means that a name cannot be judged.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::ProxyContext;
 use crate::policy::{AddressClass, NetVerdict, Target};
-use crate::violation::{Event, Kind, RuleRef, Source, sanitise};
+use crate::violation::{Event, Kind, Process, RuleRef, Source, sanitise};
 
 /// Longest method or target text that is kept of a request that makes no sense.
 const MAX_TEXT: usize = 300;
@@ -37,6 +37,17 @@ pub(super) struct Attempt<'a> {
     pub(super) kind: Kind,
     /// `CONNECT`, `GET`, `socks-connect`.
     pub(super) operation: &'a str,
+    /// Who saw it.
+    pub(super) seen: Seen<'a>,
+}
+
+/// Who saw an attempt, and what is known from that.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seen<'a> {
+    /// A proxy, in what a client sent.
+    Proxy,
+    /// The broker, in a call of this process, which fails with `ECONNREFUSED`.
+    Broker(Option<&'a Process>),
 }
 
 impl Attempt<'_> {
@@ -79,12 +90,7 @@ impl Attempt<'_> {
     pub(super) fn refuse_address(&self, context: &ProxyContext, target: &Target, class: AddressClass) -> Denial {
         let (id, origin) = context.policy().address_rule(class);
         let rule = RuleRef { id: id.to_string(), origin: origin.to_string() };
-        let allow = match class {
-            // The user's own rule is not to be worked around.
-            AddressClass::DeniedLiteral(_) | AddressClass::DeniedBlock(_) | AddressClass::OtherAddress | AddressClass::NotLoopback => None,
-            _ => Some(format!("add the address behind {}, with \":{}\", to network.allowedDomains", target.host, target.port)),
-        };
-        self.report(context, &target.to_string(), rule, &class.to_string(), allow);
+        self.report(context, &target.to_string(), rule, &class.to_string(), address_remedy(target, class));
         Denial { check: Check::Runtime, reason: class.to_string() }
     }
 
@@ -103,20 +109,32 @@ impl Attempt<'_> {
             kind: self.kind,
             operation: self.operation.chars().take(MAX_TEXT).collect(),
             target: target.to_owned(),
-            errno: None,
-            process: None,
+            errno: matches!(self.seen, Seen::Broker(_)).then(|| "ECONNREFUSED".into()),
+            process: match self.seen {
+                Seen::Broker(process) => process.cloned(),
+                Seen::Proxy => None,
+            },
             rule,
             reason: reason.to_owned(),
             allow,
-            source: Source::Proxy,
+            source: if matches!(self.seen, Seen::Proxy) { Source::Proxy } else { Source::Broker },
             count: 1,
         });
     }
 }
 
+/// The line that would allow a refused address.
+pub(super) fn address_remedy(target: &Target, class: AddressClass) -> Option<String> {
+    match class {
+        // The user's own rule is not to be worked around.
+        AddressClass::DeniedLiteral(_) | AddressClass::DeniedBlock(_) | AddressClass::OtherAddress | AddressClass::NotLoopback => None,
+        _ => Some(format!("add the address behind {}, with \":{}\", to network.allowedDomains", target.host, target.port)),
+    }
+}
+
 /// The line that would allow it. Where a deny rule decided, the user has said no: there is none. Where the entry grammar cannot name the
 /// host (a single label), there is none either.
-fn remedy(verdict: &NetVerdict<'_>, target: &Target) -> Option<String> {
+pub(super) fn remedy(verdict: &NetVerdict<'_>, target: &Target) -> Option<String> {
     let entry = target.to_string();
     let nobody_denied_it = verdict.undecided();
     let can_be_named = crate::policy::DomainPattern::parse(&entry, crate::policy::DomainList::Allow).is_ok();

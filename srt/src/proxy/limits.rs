@@ -23,6 +23,9 @@ pub(super) const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// 5 min); short enough that forgotten tunnels go away.
 pub(super) const IDLE: Duration = Duration::from_secs(600);
 
+/// After the last program has ended: for bytes that it had written and that are still on their way. A host in use takes them at once.
+pub(super) const LEAVING: Duration = Duration::from_secs(1);
+
 /// How long addresses of this machine's interfaces are believed.
 pub(super) const INTERFACES: Duration = Duration::from_secs(5);
 

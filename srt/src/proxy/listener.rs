@@ -3,11 +3,9 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::stream::{Peer, Stream};
@@ -19,18 +17,17 @@ const SOCKS5: u8 = 5;
 const SOCKS4: u8 = 4;
 
 /// After a failed accept: long enough for a connection to end, short enough not to be noticed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the future is dropped. Runs inside a [`tokio::task::LocalSet`] on a current-thread runtime.
 ///
-/// An error means that the listener cannot be used at all. Raises this process's soft limit of open descriptors.
+/// An error means that the listener cannot be used at all.
 pub async fn serve(listener: std::net::TcpListener, context: Rc<ProxyContext>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     unpaced(&listener);
     let listener = TcpListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(limits::connections()));
     loop {
-        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let place = context.places.clone().acquire_owned().await.map_err(io::Error::other)?;
         match listener.accept().await {
             Ok((stream, _from)) => {
                 let context = context.clone();
@@ -49,12 +46,12 @@ pub async fn serve(listener: std::net::TcpListener, context: Rc<ProxyContext>) -
 /// Reno is in every kernel and open to every user; what the host may have chosen for its network, BBR above all, paces each
 /// segment by a timer. See tcp(7). Where it cannot be set, bulk is slower and all else the same.
 #[cfg(target_os = "linux")]
-fn unpaced(listener: &std::net::TcpListener) {
+pub(super) fn unpaced(listener: &std::net::TcpListener) {
     let _slower = rustix::net::sockopt::set_tcp_congestion(listener, "reno");
 }
 
 #[cfg(not(target_os = "linux"))]
-fn unpaced(_listener: &std::net::TcpListener) {}
+pub(super) fn unpaced(_listener: &std::net::TcpListener) {}
 
 /// One client. It may send anything, slowly or never; all it can gain is an error or the end of its connection.
 async fn connection(context: Rc<ProxyContext>, stream: TcpStream) {

@@ -20,12 +20,17 @@
 mod context;
 mod denial;
 mod dial;
+mod dns;
 mod happy_eyeballs;
 mod http;
 mod interfaces;
+mod leaving;
 mod limits;
 mod listener;
+mod names;
+mod network;
 mod parent;
+mod publish;
 mod pump;
 mod relay;
 mod route;
@@ -37,7 +42,11 @@ mod splice;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod transparent;
 mod tunnel;
 
 pub use context::ProxyContext;
 pub use listener::serve;
+pub use network::Network;
+pub use publish::{Published, listen};
+pub use transparent::{Admission, Asked, Protocol, Transparent};

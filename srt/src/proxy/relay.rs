@@ -26,7 +26,7 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// Relays between two peers. `first` gives the client's first bytes, once they may pass; the other direction does not wait for it.
+/// Relays between two peers, of which the client is inside the sandbox. `first` gives the client's first bytes, once they may pass; the other direction does not wait for it.
 pub(super) async fn relay(
     context: &ProxyContext,
     client: &Peer,
@@ -35,6 +35,7 @@ pub(super) async fn relay(
 ) -> Result<(), Broken> {
     let activity = Activity::begin();
     let up = async {
+        let _leaving = context.leaving.begin();
         let bytes = first.await?;
         forward(context, &bytes, &client.stream, &upstream.stream, &activity).await
     };

@@ -7,7 +7,7 @@ use tokio::io::Interest;
 use tokio::time::timeout;
 
 use super::ProxyContext;
-use super::denial::Attempt;
+use super::denial::{Attempt, Seen};
 use super::limits;
 use super::sni::{self, Hello};
 use super::stream::Peer;
@@ -69,7 +69,7 @@ fn is_served(context: &ProxyContext, name: Option<&str>, target: &Target) -> boo
 }
 
 fn refuse(context: &ProxyContext, target: &Target, name: Option<&str>) -> Stopped {
-    let attempt = Attempt { kind: Kind::NetTls, operation: "tls-hello" };
+    let attempt = Attempt { kind: Kind::NetTls, operation: "tls-hello", seen: Seen::Proxy };
     let reason = match name {
         Some(name) => format!("TLS server name {name:.253} is not the tunnel's host"),
         None => "the TLS ClientHello cannot be read".to_owned(),

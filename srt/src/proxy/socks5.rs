@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tokio::time::timeout;
 
-use super::denial::Attempt;
+use super::denial::{Attempt, Seen};
 use super::dial::DialError;
 use super::stream::{Peer, Stream};
 use super::{ProxyContext, limits, route, tunnel};
@@ -21,7 +21,7 @@ const USERNAME_PASSWORD: u8 = 2;
 const NO_ACCEPTABLE_METHOD: u8 = 0xff;
 const CONNECT: u8 = 1;
 
-const ATTEMPT: Attempt<'static> = Attempt { kind: Kind::NetConnect, operation: "socks-connect" };
+const ATTEMPT: Attempt<'static> = Attempt { kind: Kind::NetConnect, operation: "socks-connect", seen: Seen::Proxy };
 
 /// The reply field, RFC 1928 section 6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

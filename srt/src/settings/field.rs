@@ -128,6 +128,7 @@ impl<'n, 't> Field<'_, 'n, 't> {
             Shape::Domains(list) => drop(self.domains(list)),
             Shape::Addresses => drop(self.addresses()),
             Shape::HeaderNames => drop(self.header_names()),
+            Shape::Ports => drop(self.ports()),
             Shape::MachNames => drop(self.texts_with(shape, entry::check_mach_name)),
             Shape::TextMap => drop(self.text_map()),
             Shape::TextsMap => drop(self.texts_map()),

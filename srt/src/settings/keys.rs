@@ -122,6 +122,8 @@ pub enum Shape {
     Addresses,
     /// A list of HTTP header names.
     HeaderNames,
+    /// A list of TCP ports.
+    Ports,
     /// A list of Mach service names, each perhaps with one `*` at the end.
     MachNames,
     /// An object of texts.
@@ -199,6 +201,7 @@ impl fmt::Display for Shape {
             Shape::Paths => f.write_str("a list of paths"),
             Shape::Domains(_) => f.write_str("a list of domain entries"),
             Shape::Addresses => f.write_str("a list of addresses or CIDR blocks"),
+            Shape::Ports => f.write_str("a list of ports"),
             Shape::TextMap => f.write_str("an object of strings"),
             Shape::TextsMap => f.write_str("an object of lists of strings"),
             Shape::Object(_) => f.write_str("an object"),

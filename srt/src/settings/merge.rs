@@ -43,6 +43,8 @@ fn network(below: NetworkSettings, above: NetworkSettings) -> NetworkSettings {
         parent_proxy: above.parent_proxy.or(below.parent_proxy),
         mitm_proxy: above.mitm_proxy.or(below.mitm_proxy),
         strip_response_headers: joined(below.strip_response_headers, above.strip_response_headers),
+        allow_host_ports: joined(below.allow_host_ports, above.allow_host_ports),
+        publish_ports: joined(below.publish_ports, above.publish_ports),
     }
 }
 

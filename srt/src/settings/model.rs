@@ -76,6 +76,10 @@ pub struct NetworkSettings {
     pub mitm_proxy: Option<Located<MitmProxySettings>>,
     /// `stripResponseHeaders`: names dropped from answers to plain HTTP requests.
     pub strip_response_headers: Vec<Located<String>>,
+    /// `allowHostPorts`: ports of the host's loopback that the sandbox reaches.
+    pub allow_host_ports: Vec<Located<u16>>,
+    /// `publishPorts`: ports of the sandbox's loopback that the host's shows.
+    pub publish_ports: Vec<Located<u16>>,
 }
 
 /// `network.parentProxy`: where srt's own proxy sends what it allowed.

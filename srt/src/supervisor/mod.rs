@@ -18,7 +18,7 @@ mod status;
 mod terminal;
 
 use std::cell::RefCell;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 
 use rustix::io::Errno;
@@ -27,7 +27,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::backend::{self, Report, Running};
 use crate::policy::Policy;
-use crate::proxy;
+use crate::proxy::{Network, Published};
 use crate::violation::EventSink;
 use crate::{Fault, Outcome};
 
@@ -91,10 +91,10 @@ impl From<Fault> for End {
 }
 
 /// Supervises a run to its end. The private directory is gone afterwards, and so is every process of the sandbox.
-pub fn run(running: Running, policy: Policy, sink: EventSink, ways: Ways) -> End {
+pub fn run(running: Running, policy: Policy, published: Published, sink: EventSink, ways: Ways) -> End {
     let terminal = Terminal::remember();
     let end = match event_loop() {
-        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, policy, sink, ways)),
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, policy, published, sink, ways)),
         Err(fault) => fault.into(),
     };
     terminal.restore();
@@ -107,22 +107,23 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
     runtime.map_err(|error| Fault::os("start the event loop", error))
 }
 
-async fn supervise(running: &Running, policy: Policy, sink: EventSink, ways: Ways) -> End {
+async fn supervise(running: &Running, policy: Policy, published: Published, sink: EventSink, ways: Ways) -> End {
     let files = Rc::new(RefCell::new(Rc::new(policy.files.clone())));
     let on_files = running.by_name.then(|| questions::replace(running.channel.clone(), files.clone()));
     let mut session = Session::start(policy, sink.clone(), Ways { on_files, ..ways });
-    let questions = Questions { files, events: sink };
-    let end = watch(running, &mut session, &questions).await.unwrap_or_else(End::from);
+    let questions = Questions { files, events: sink, admission: RefCell::default() };
+    let end = watch(running, &mut session, &questions, published).await.unwrap_or_else(End::from);
     session.finish(&end).await;
     end
 }
 
-async fn watch(running: &Running, session: &mut Session, questions: &Questions) -> Result<End, Fault> {
+async fn watch(running: &Running, session: &mut Session, questions: &Questions, published: Published) -> Result<End, Fault> {
     running.channel.set_nonblocking().map_err(|errno| Fault::os("listen to init", errno))?;
     // SAFETY: the descriptor is borrowed from `running`, which outlives this and keeps it open.
     let channel = unsafe { AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE) };
     let channel = channel.map_err(|error| Fault::os("listen to init", error))?;
     let signals = Signals::watch()?;
+    let mut published = Some(published);
     let mut started = false;
     let mut continues = 0;
     loop {
@@ -130,10 +131,14 @@ async fn watch(running: &Running, session: &mut Session, questions: &Questions) 
             ready = channel.readable() => {
                 let mut ready = ready.map_err(|error| Fault::os("listen to init", error))?;
                 match running.channel.receive() {
-                    Ok(Some((Report::Listener, Some(listener)))) => {
-                        tokio::task::spawn_local(proxy::serve(listener.into(), session.context.clone()));
+                    Ok(Some((Report::Sockets { transparent }, sockets))) => {
+                        if let Some(published) = published.take() {
+                            serve_network(sockets, transparent, published, session, questions)?;
+                        }
                     }
-                    Ok(Some((Report::Question { ticket, matter }, caller))) => questions.take(&running.channel, ticket, matter, caller),
+                    Ok(Some((Report::Question { ticket, matter }, mut caller))) => {
+                        questions.take(&running.channel, ticket, matter, caller.pop());
+                    }
                     Ok(Some((report, _))) => {
                         if report == Report::Started {
                             started = true;
@@ -141,6 +146,7 @@ async fn watch(running: &Running, session: &mut Session, questions: &Questions) 
                         }
                         let stop_is_news = !session.bell.at_rest.get();
                         if let Some(end) = take(report, stop_is_news.then_some(continues), running) {
+                            session.context.flush().await;
                             return Ok(end);
                         }
                     }
@@ -161,6 +167,19 @@ async fn watch(running: &Running, session: &mut Session, questions: &Questions) 
     }
 }
 
+fn serve_network(
+    sockets: Vec<OwnedFd>,
+    transparent: bool,
+    published: Published,
+    session: &Session,
+    questions: &Questions,
+) -> Result<(), Fault> {
+    let fault = |cause| Fault::os("serve the network of the sandbox", cause);
+    let network = Network::new(sockets, transparent).ok_or_else(|| fault(Errno::BADF.into()))?;
+    *questions.admission.borrow_mut() = network.serve(session.context.clone(), published).map_err(fault)?;
+    Ok(())
+}
+
 /// Only the kernel (out of memory) or a person ends init early, and everything in the sandbox with it.
 fn init_is_gone(started: bool) -> End {
     let outcome = if started { Outcome::Killed(libc::SIGKILL) } else { Outcome::Failed };
@@ -170,7 +189,7 @@ fn init_is_gone(started: bool) -> End {
 /// One report; the end where it is the last. `continues` is the number of requests to continue, where a stop is to be obeyed at all.
 fn take(report: Report, continues: Option<i32>, running: &Running) -> Option<End> {
     match report {
-        Report::Started | Report::Listener | Report::Question { .. } => None,
+        Report::Started | Report::Sockets { .. } | Report::Question { .. } => None,
         Report::Stopped(obeyed) => {
             // A request to continue that init had not yet seen will end the stop.
             if continues == Some(obeyed) {

@@ -8,8 +8,9 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 
-use crate::backend::{Answer, Channel, Connect, Matter};
+use crate::backend::{Answer, Channel, Connect, Matter, call_name};
 use crate::policy::FsPolicy;
+use crate::proxy::{Admission, Asked, Protocol, Transparent};
 use crate::violation::{EventSink, Process};
 
 use super::session::OnFiles;
@@ -41,24 +42,55 @@ pub(super) struct Questions {
     pub(super) files: Rules,
     /// Where denials go.
     pub(super) events: EventSink,
+    /// Who admits connections, as soon as there is a network.
+    pub(super) admission: RefCell<Option<Rc<Transparent>>>,
 }
 
 impl Questions {
     /// Answers one question, at once or later.
-    pub(super) fn take(&self, channel: &Channel, ticket: u64, matter: Matter, caller: Option<OwnedFd>) {
+    pub(super) fn take(&self, channel: &Rc<Channel>, ticket: u64, matter: Matter, caller: Option<OwnedFd>) {
         let process = caller.and_then(process::behind);
-        let answer = match matter {
+        match matter {
             Matter::Denied(denied) => {
                 self.events.report(denials::event(&denied, &self.files.borrow(), process));
-                Answer::Proceed
+                answer(channel, ticket, Answer::Proceed);
             }
-            Matter::Connect(connect) => self.admit(&connect, process),
-        };
-        // Where init is gone, its end is the next thing we read.
-        let _ = channel.answer(ticket, answer);
+            Matter::Connect(connect) => match self.admission.borrow().clone() {
+                Some(admission) => {
+                    let channel = channel.clone();
+                    tokio::task::spawn_local(async move {
+                        let admitted = admission.admit(asked(&connect, process)).await;
+                        answer(&channel, ticket, admitted.into());
+                    });
+                }
+                None => answer(channel, ticket, Answer::Refused(libc::ECONNREFUSED)),
+            },
+        }
     }
+}
 
-    fn admit(&self, _connect: &Connect, _process: Option<Process>) -> Answer {
-        Answer::Refused(libc::ECONNREFUSED)
+/// Where init is gone, its end is the next thing we read.
+fn answer(channel: &Channel, ticket: u64, answer: Answer) {
+    let _ = channel.answer(ticket, answer);
+}
+
+fn asked(connect: &Connect, process: Option<Process>) -> Asked {
+    Asked {
+        protocol: if connect.stream { Protocol::Tcp } else { Protocol::Udp },
+        target: connect.target,
+        local_port: connect.local_port,
+        nonblocking: connect.nonblocking,
+        operation: call_name(connect.call),
+        process,
+    }
+}
+
+impl From<Admission> for Answer {
+    fn from(admission: Admission) -> Self {
+        match admission {
+            Admission::AsAsked => Answer::Proceed,
+            Admission::Redirected(port) => Answer::Redirected(port),
+            Admission::Refused(errno) => Answer::Refused(errno),
+        }
     }
 }

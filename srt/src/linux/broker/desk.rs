@@ -32,7 +32,7 @@ impl Desk {
     pub(super) fn put(&self, matter: &Matter, process: Option<BorrowedFd<'_>>) -> Result<u64, Errno> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         self.open().insert(ticket, None);
-        let sent = self.channel.report(&Report::Question { ticket, matter: matter.clone() }, process);
+        let sent = self.channel.report(&Report::Question { ticket, matter: matter.clone() }, process.as_slice());
         sent.inspect_err(|_| self.forget(ticket))?;
         Ok(ticket)
     }

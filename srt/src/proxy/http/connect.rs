@@ -7,12 +7,12 @@ use super::answer::{self, AnswerBody};
 use super::target::{self, Unusable};
 use super::{Next, Session};
 use crate::policy::Target;
-use crate::proxy::denial::{Attempt, Denial};
+use crate::proxy::denial::{Attempt, Denial, Seen};
 use crate::proxy::dial::DialError;
 use crate::proxy::route;
 use crate::violation::Kind;
 
-const ATTEMPT: Attempt<'static> = Attempt { kind: Kind::NetConnect, operation: "CONNECT" };
+const ATTEMPT: Attempt<'static> = Attempt { kind: Kind::NetConnect, operation: "CONNECT", seen: Seen::Proxy };
 
 impl Session {
     /// Answers when the tunnel is open or cannot be; the bytes after it are relayed once hyper has let go of the connection.

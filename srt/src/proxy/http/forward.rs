@@ -12,7 +12,7 @@ use super::link::Link;
 use super::target::{self, Unusable};
 use super::{Next, Session, headers};
 use crate::policy::Target;
-use crate::proxy::denial::Attempt;
+use crate::proxy::denial::{Attempt, Seen};
 use crate::proxy::dial::DialError;
 use crate::violation::Kind;
 
@@ -23,7 +23,7 @@ impl Session {
     /// Every request is judged, also the tenth on one connection.
     pub(super) async fn forward(&self, request: Request<Incoming>) -> Response<AnswerBody> {
         let method = request.method().clone();
-        let attempt = Attempt { kind: Kind::NetHttp, operation: method.as_str() };
+        let attempt = Attempt { kind: Kind::NetHttp, operation: method.as_str(), seen: Seen::Proxy };
         let target = match target::of_request(&request) {
             Ok(target) => target,
             Err(Unusable::Cause(cause)) => return answer::bad_request(cause),

@@ -7,17 +7,25 @@
 //! - `parents`: HTTP and SOCKS5 parents, a proxy on a UNIX socket, the user's own proxy
 //! - `ask`: questions, and policies that are replaced
 //! - `hostile`: random and truncated bytes
+//! - `lookups`, `transparent`: the name server and connections without proxies, in a network of their own (`inside`)
 //!
 //! This file holds the world they run in.
 
 mod ask;
 mod hostile;
 mod http;
+#[cfg(target_os = "linux")]
+mod inside;
+#[cfg(target_os = "linux")]
+mod lookups;
 mod parents;
 mod relay;
 mod socks;
 mod tls;
+#[cfg(target_os = "linux")]
+mod transparent;
 
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;

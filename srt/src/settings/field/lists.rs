@@ -57,6 +57,11 @@ impl<'n, 't> Field<'_, 'n, 't> {
         self.texts_with(Shape::HeaderNames, entry::check_header_name)
     }
 
+    /// A list of TCP ports.
+    pub(in crate::settings) fn ports(&mut self) -> Vec<Located<u16>> {
+        self.each(Shape::Ports, |element| element.port())
+    }
+
     /// A list of path entries.
     pub(in crate::settings) fn paths(&mut self) -> Vec<Located<PathEntry>> {
         self.each(Shape::Paths, |element| element.path())

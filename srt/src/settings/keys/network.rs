@@ -1,7 +1,7 @@
 //! Keys of `network`.
 
 use super::Handling::{Part, Refused, Said, TrueRefused};
-use super::Shape::{Addresses, Any, Bool, Domains, HeaderNames, Integer, MachNames, Object, OneOf, Paths, Text, TextMap};
+use super::Shape::{Addresses, Any, Bool, Domains, HeaderNames, Integer, MachNames, Object, OneOf, Paths, Ports, Text, TextMap};
 use super::{Key, Table, key, served};
 use crate::policy::DomainList::{Allow, Deny};
 use crate::settings::network;
@@ -170,16 +170,16 @@ pub(super) const KEYS: &[Key] = &[
     key(
         Table::Network,
         "allowHostPorts",
-        Any,
-        Refused("it needs transparent networking"),
+        Ports,
+        served(|field, settings| settings.network.allow_host_ports = field.ports()),
         "[5432]",
         "Ports of the host's loopback that the sandbox may reach.",
     ),
     key(
         Table::Network,
         "publishPorts",
-        Any,
-        Refused("it needs transparent networking"),
+        Ports,
+        served(|field, settings| settings.network.publish_ports = field.ports()),
         "[8080]",
         "Ports of the sandbox that the host's loopback shows.",
     ),
