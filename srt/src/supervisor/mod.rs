@@ -8,6 +8,7 @@ mod control;
 mod descriptor;
 mod desk;
 mod live;
+mod program;
 mod remember;
 mod session;
 mod signals;
@@ -32,8 +33,8 @@ use terminal::Terminal;
 pub use console::has_terminal;
 pub use descriptor::{Descriptor, Direction};
 pub use live::Show;
+pub use program::{OnFiles, Renew};
 pub use remember::Memory;
-pub use session::{OnFiles, Renew};
 
 /// The ways by which a run tells and is told things while it goes on. None by default.
 #[derive(Default)]
