@@ -136,6 +136,8 @@ async fn watch(running: &Running, session: &mut Session) -> Result<End, Fault> {
                     }
                     Ok(None) => return Ok(init_is_gone(started)),
                     Err(Errno::AGAIN) => ready.clear_ready(),
+                    // init ended before it had read our last signal. Said once, and before the reports that it sent, which follow (unix(7)).
+                    Err(Errno::CONNRESET) => {}
                     Err(errno) => return Err(Fault::os("listen to init", errno)),
                 }
             }
