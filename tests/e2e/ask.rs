@@ -160,6 +160,23 @@ fn an_answer_while_a_program_ran_is_not_believed() {
     });
 }
 
+/// Output that the command has suspended (TCXONC, TCOOFF) hides no question and holds nothing up.
+#[test]
+fn suspended_output_is_no_way_to_hide_the_question() {
+    for_each_identity(|who| {
+        let (area, server) = (Area::new(who), Server::http());
+        let probe = srt_tests::probe().display();
+        let script = format!("{probe} suspend-output; {} >work.out; echo end", get(&server.name()));
+        let mut terminal = Terminal::start(&area, &asking(&area, &script));
+        wait_for_prompt(&mut terminal, 1);
+        let word = word(&terminal, "allow once");
+        terminal.enter(&format!("{word}\n"));
+        terminal.wait_for("end");
+        terminal.wait();
+        assert_eq!(server.accepted(), 1);
+    });
+}
+
 #[test]
 fn ctrl_c_at_the_question_reaches_the_command() {
     for_each_identity(|who| {

@@ -200,3 +200,19 @@ fn explain_lists_the_names_that_are_not_enforced() {
         assert!(listed.contains(&missing) && listed.contains(&hidden) && !listed.contains("work/there"), "{listed}");
     });
 }
+
+#[test]
+fn explain_says_whether_denied_reads_are_reported() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        for (reads, told) in [(true, true), (false, false)] {
+            let rules = area.rules().set("", "violations", serde_json::json!({ "reads": reads }));
+            let settings = area.settings(&rules);
+            let text = area.bare_srt().args(&["explain", "--settings", &settings]).run().assert_code(0).out();
+            assert_eq!(text.contains("denied reads too"), told, "{text}");
+            let json = area.bare_srt().args(&["explain", "--json", "--settings", &settings]).run().assert_code(0).out();
+            let json: serde_json::Value = serde_json::from_str(&json).expect("explain prints JSON");
+            assert_eq!(json["reports_reads"], reads);
+        }
+    });
+}

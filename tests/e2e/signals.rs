@@ -134,3 +134,25 @@ fn dispositions_and_mask_are_the_callers() {
         }
     });
 }
+
+/// A signal on its way to a command that has just ended does not hide how it ended.
+#[test]
+fn a_signal_at_the_moment_of_the_end_does_not_change_the_status() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        for _ in 0..60 {
+            let running = area.shell(&area.rules(), "exit 5").spawn();
+            let pid = rustix::process::Pid::from_raw(running.id() as i32).expect("a child has an id");
+            let start = std::time::Instant::now();
+            // Until it has ended; a child that nobody has waited for keeps its id.
+            while std::fs::read_to_string(format!("/proc/{}/stat", running.id())).is_ok_and(|stat| !stat.contains(") Z")) {
+                // It may have ended in between.
+                let _ = rustix::process::kill_process(pid, Signal::WINCH);
+                assert!(start.elapsed().as_secs() < 30, "it does not end");
+            }
+            let outcome = running.wait();
+            outcome.assert_code(5);
+            assert_eq!(outcome.err(), "");
+        }
+    });
+}

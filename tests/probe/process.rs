@@ -16,6 +16,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "raise", arguments: &["SIGNAL"], run: raise },
     Operation { name: "kill", arguments: &["PID", "SIGNAL"], run: kill },
     Operation { name: "on-terminal", arguments: &["PTS", "COMMAND"], run: on_terminal },
+    Operation { name: "suspend-output", arguments: &[], run: suspend_output },
     Operation { name: "continue-by-timer", arguments: &[], run: continue_by_timer },
     Operation { name: "stdin-byte", arguments: &[], run: |_| ok(io::stdin().read(&mut [0; 1])) },
 ];
@@ -57,6 +58,13 @@ fn raise(arguments: &[String]) -> Answer {
         libc::raise(signal);
     }
     Err(Failure::Other("still alive".into()))
+}
+
+/// Stops the output of the terminal on standard input, and says nothing: it would wait for ever.
+fn suspend_output(_arguments: &[String]) -> Answer {
+    // SAFETY: three numbers.
+    let value = unsafe { libc::ioctl(0, libc::TCXONC, libc::TCOOFF) };
+    if value == -1 { Err(io::Error::last_os_error().into()) } else { std::process::exit(0) }
 }
 
 /// Lets the kernel continue this process ten times a second, however it is stopped, and writes a line each time; until it is killed.

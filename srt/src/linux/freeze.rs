@@ -40,12 +40,11 @@ pub struct Frozen {
 pub async fn freeze(init: i32) -> io::Result<Frozen> {
     let mut frozen = Frozen { init, stopped: Vec::new(), resting: HashMap::new(), groups: Vec::new() };
     for step in 0..STEPS {
-        if frozen.stop(step)? {
-            // The switch that leads into the stop is counted after the state is shown.
-            tokio::time::sleep(2 * STEP).await;
-            frozen.note()?;
+        // The switch that leads into the stop is counted after the state is shown, on a busy host a while after: only what is the same twice is at rest.
+        if frozen.stop(step)? && frozen.nothing_ran() {
             return Ok(frozen);
         }
+        frozen.note()?;
         tokio::time::sleep(STEP).await;
     }
     frozen.thaw();
@@ -111,7 +110,10 @@ impl Frozen {
         Ok(at_rest)
     }
 
+    /// Takes down how things are now.
     fn note(&mut self) -> io::Result<()> {
+        self.groups.clear();
+        self.resting.clear();
         for process in processes::below(self.init)? {
             self.groups.push(process.group);
             self.resting.insert(process.pid, process.threads());

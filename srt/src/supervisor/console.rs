@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Pid;
-use rustix::termios::{self, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector, SpecialCodeIndex, Termios};
+use rustix::termios::{self, Action, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector, SpecialCodeIndex, Termios};
 use tokio::io::unix::AsyncFd;
 
 /// CAN and ST end any sequence that was begun; DECSTR makes characters, colours, cursor and margins plain and leaves the screen as it is.
@@ -83,7 +83,9 @@ impl Console {
             if self.foreground != Some(own) {
                 termios::tcsetpgrp(terminal, own)?;
             }
-            termios::tcsetattr(terminal, OptionalActions::Flush, &plain(self.before.clone()))?;
+            // Not the forms that wait for output: the command may have suspended it, and the loop of the supervisor would stand still.
+            termios::tcsetattr(terminal, OptionalActions::Now, &plain(self.before.clone()))?;
+            termios::tcflow(terminal, Action::OOn)?;
             termios::tcflush(terminal, QueueSelector::IFlush)
         };
         set().map_err(Unusable::from)
@@ -128,7 +130,7 @@ impl Console {
 
     fn restore(&self) {
         let terminal = self.terminal.get_ref();
-        let _ = termios::tcsetattr(terminal, OptionalActions::Drain, &self.before);
+        let _ = termios::tcsetattr(terminal, OptionalActions::Now, &self.before);
         if let Some(group) = self.foreground {
             let _ = termios::tcsetpgrp(terminal, group);
         }

@@ -10,6 +10,7 @@ mod descriptor;
 mod desk;
 mod live;
 mod process;
+mod program;
 mod questions;
 mod remember;
 mod session;
@@ -39,8 +40,8 @@ use terminal::Terminal;
 pub use console::has_terminal;
 pub use descriptor::{Descriptor, Direction};
 pub use live::Show;
+pub use program::{OnFiles, Renew};
 pub use remember::Memory;
-pub use session::{OnFiles, Renew};
 
 /// The ways by which a run tells and is told things while it goes on. None by default.
 #[derive(Default)]
@@ -152,6 +153,8 @@ async fn watch(running: &Running, session: &mut Session, questions: &Questions, 
                     }
                     Ok(None) => return Ok(init_is_gone(started)),
                     Err(Errno::AGAIN) => ready.clear_ready(),
+                    // init ended before it had read our last signal. Said once, and before the reports that it sent, which follow (unix(7)).
+                    Err(Errno::CONNRESET) => {}
                     Err(errno) => return Err(Fault::os("listen to init", errno)),
                 }
             }
