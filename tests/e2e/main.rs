@@ -2,6 +2,8 @@
 //!
 //! Table of contents:
 
+/// Races against the broker: paths, links and descriptors that change in mid-call.
+mod broker_races;
 /// A crate with a dependency, fetched, built and tested inside.
 mod cargo_job;
 /// Command lines and exit status.
