@@ -57,7 +57,7 @@ fn path_race_on_a_file(who: Identity, call: &str) {
     let control = area_of_names(who);
     control.file("work/b/name", "kept");
     let before = held(&control);
-    control.probe_outside(&race_words(call, "5000")).run().assert_code(0);
+    control.probe_outside(&race_words(call, "20000")).run().assert_code(0);
     assert!(before != held(&control), "outside, the race must reach the file: {call}");
 
     let area = area_of_names(who);
@@ -90,7 +90,7 @@ fn a_path_that_changes_in_memory_never_changes_metadata_or_links_of_a_denied_fil
 fn path_race_on_a_missing_name(who: Identity, call: &str) {
     let control = area_of_names(who);
     let watch = Watch::start(&control.path("work/b"));
-    control.probe_outside(&race_words(call, "5000")).run().assert_code(0);
+    control.probe_outside(&race_words(call, "20000")).run().assert_code(0);
     assert!(watch.names().contains("name"), "outside, the race must make the name: {call}");
 
     let area = area_of_names(who);
@@ -124,7 +124,7 @@ fn a_link_that_changes_its_target_inside_never_reaches_a_denied_name() {
             let control = area_of_names(who);
             links(&control);
             let watch = Watch::start(&control.path("work/b"));
-            control.probe_outside(&words("5000")).run().assert_code(0);
+            control.probe_outside(&words("20000")).run().assert_code(0);
             assert!(watch.names().contains("name"), "outside, the race must make the name: {call}");
 
             let area = area_of_names(who);
@@ -171,7 +171,7 @@ fn a_link_that_changes_its_target_on_the_host_never_reaches_a_denied_name() {
             links(&control);
             control.file("work/b/name", "kept");
             let before = held(&control);
-            hammered(&control, || control.probe_outside(&["hammer", call, "at/name", "other", "5000"]).run()).assert_code(0);
+            hammered(&control, || control.probe_outside(&["hammer", call, "at/name", "other", "20000"]).run()).assert_code(0);
             let changed = before != held(&control);
             assert!(changed || call == "mknod", "outside, the race must reach the file: {call}");
 
@@ -199,7 +199,7 @@ fn a_directory_descriptor_that_changes_never_reaches_a_denied_name() {
             let words = ["race-dirfd", call, "a", "b", "name", &other];
             let run = |program: srt_tests::Program, tries: &str| program.args(&words).args(&[tries]).limit(300).run();
             let watch = Watch::start(&area.path("work/b"));
-            run(area.probe_outside(&[]), "5000").assert_code(0);
+            run(area.probe_outside(&[]), "20000").assert_code(0);
             assert!(watch.names().contains("name"), "outside, the race must make the name: {call}");
 
             area.outside("/bin/rm").args(&["-rf", "a/name", "b/name"]).run().assert_code(0);

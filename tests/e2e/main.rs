@@ -2,8 +2,12 @@
 //!
 //! Table of contents:
 
+/// What opens leave behind: flags, modes, limits, locks, FIFOs, programs.
+mod broker_opens;
 /// Races against the broker: paths, links and descriptors that change in mid-call.
 mod broker_races;
+/// Many callers, callers with a state of their own, callers under fire.
+mod broker_threads;
 /// A crate with a dependency, fetched, built and tested inside.
 mod cargo_job;
 /// Command lines and exit status.
