@@ -4,6 +4,10 @@
 
 /// What opens leave behind: flags, modes, limits, locks, FIFOs, programs.
 mod broker_opens;
+/// Paths as the caller means them: procfs names of its own, its terminal, wrong ones.
+mod broker_paths;
+/// What the broker has and lends to nobody.
+mod broker_privileges;
 /// Races against the broker: paths, links and descriptors that change in mid-call.
 mod broker_races;
 /// Many callers, callers with a state of their own, callers under fire.

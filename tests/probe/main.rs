@@ -21,6 +21,7 @@ mod race_sockets;
 mod sockets;
 mod state;
 mod storm;
+mod wrong_paths;
 
 use answer::{Answer, Failure, Operation};
 
@@ -35,6 +36,7 @@ fn operations() -> impl Iterator<Item = &'static Operation> {
         state::OPERATIONS,
         process::OPERATIONS,
         path_calls::OPERATIONS,
+        wrong_paths::OPERATIONS,
         opening::OPERATIONS,
         by_descriptor::OPERATIONS,
         own_state::OPERATIONS,

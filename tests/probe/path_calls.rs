@@ -47,7 +47,8 @@ const CREATE: libc::c_long = (libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as
 /// Two entries of utimensat(2): 1 second after the epoch.
 static TIMES: [libc::timespec; 2] = [libc::timespec { tv_sec: 1, tv_nsec: 0 }; 2];
 
-const CALLS: &[PathCall] = &[
+/// The table.
+pub(crate) const CALLS: &[PathCall] = &[
     PathCall { name: "open", number: libc::SYS_openat, arguments: |dir, path, _| [dir, path, CREATE, 0o644, 0, 0], wants: Wants::Anything },
     PathCall { name: "mkdir", number: libc::SYS_mkdirat, arguments: |dir, path, _| [dir, path, 0o755, 0, 0, 0], wants: Wants::Nothing },
     PathCall {
