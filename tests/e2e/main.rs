@@ -32,6 +32,12 @@ mod layers;
 mod links;
 /// Read denials and what re-opens inside them.
 mod masks;
+/// Which names a pattern of `denyWrite` or `allowWrite` is about.
+mod name_patterns;
+/// Denied names that come to be, or are changed, in any way.
+mod name_rules;
+/// Protected names that come to be during the run, in repositories and elsewhere.
+mod name_rules_git;
 /// The empty network namespace, and what passes the proxies.
 mod network;
 /// The process tree: its limits and its end.
