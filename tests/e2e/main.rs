@@ -64,5 +64,9 @@ mod signals;
 mod terminal;
 /// The private temporary directory: made, removed, swept.
 mod tmpdir;
+/// UNIX sockets by path: every call, spelling and entry.
+mod unix_socket_paths;
+/// Races on addresses and descriptors of UNIX sockets.
+mod unix_socket_races;
 /// UNIX sockets.
 mod unix_sockets;

@@ -9,6 +9,7 @@ use crate::sockets::{socket, unix_address, unix_kind};
 
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "send-unix", arguments: &["CALL", "PATH|@NAME"], run: send },
+    Operation { name: "serve-unix", arguments: &["stream|dgram|seqpacket", "PATH"], run: serve },
     Operation { name: "own-server", arguments: &["stream|dgram|seqpacket", "PATH", "PATH"], run: own_server },
     Operation { name: "send-calls", arguments: &[], run: |_| Ok(CALLS.join(" ")) },
 ];
@@ -76,20 +77,41 @@ fn send(arguments: &[String]) -> Answer {
     ok(aim(&arguments[0], socket.as_raw_fd().into(), Address::new(&arguments[1])?.place()))
 }
 
+/// A socket at this path, which listens unless it is for datagrams.
+fn bound(kind: &str, path: &str) -> Result<OwnedFd, Failure> {
+    let server = socket(libc::AF_UNIX.into(), unix_kind(kind)?, 0)?;
+    let address = Address::new(path)?;
+    let (place, length) = address.place();
+    raw(libc::SYS_bind, [server.as_raw_fd().into(), place, length, 0, 0, 0])?;
+    if kind != "dgram" {
+        raw(libc::SYS_listen, [server.as_raw_fd().into(), 1000, 0, 0, 0, 0])?;
+    }
+    Ok(server)
+}
+
+/// Prints `reached` for each connection and each datagram, until it is killed.
+fn serve(arguments: &[String]) -> Answer {
+    let server = bound(&arguments[0], &arguments[1])?;
+    println!("ready");
+    loop {
+        if arguments[0] == "dgram" {
+            let mut byte = 0_u8;
+            raw(libc::SYS_read, [server.as_raw_fd().into(), std::ptr::from_mut(&mut byte) as libc::c_long, 1, 0, 0, 0])?;
+        } else {
+            let peer = raw(libc::SYS_accept4, [server.as_raw_fd().into(), 0, 0, 0, 0, 0])?;
+            raw(libc::SYS_close, [peer, 0, 0, 0, 0, 0])?;
+        }
+        println!("reached");
+    }
+}
+
 /// Binds the first path, then reaches that socket by the second, and gets one byte across.
 fn own_server(arguments: &[String]) -> Answer {
-    let kind = unix_kind(&arguments[0])?;
-    let (server, client) = (socket(libc::AF_UNIX.into(), kind, 0)?, socket(libc::AF_UNIX.into(), kind, 0)?);
-    let bound = Address::new(&arguments[1])?;
-    let (address, length) = bound.place();
-    raw(libc::SYS_bind, [server.as_raw_fd().into(), address, length, 0, 0, 0])?;
-    let connected = kind != i64::from(libc::SOCK_DGRAM);
-    if connected {
-        raw(libc::SYS_listen, [server.as_raw_fd().into(), 5, 0, 0, 0, 0])?;
-    }
+    let server = bound(&arguments[0], &arguments[1])?;
+    let client = socket(libc::AF_UNIX.into(), unix_kind(&arguments[0])?, 0)?;
     aim("connect", client.as_raw_fd().into(), Address::new(&arguments[2])?.place())?;
     raw(libc::SYS_sendto, [client.as_raw_fd().into(), b"x".as_ptr() as libc::c_long, 1, 0, 0, 0])?;
-    ok(receive(&server, connected))
+    ok(receive(&server, arguments[0] != "dgram"))
 }
 
 fn receive(server: &OwnedFd, connected: bool) -> io::Result<()> {
