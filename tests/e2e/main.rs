@@ -70,3 +70,5 @@ mod unix_socket_paths;
 mod unix_socket_races;
 /// UNIX sockets.
 mod unix_sockets;
+/// The corpus of denials with their events, and failures that are none.
+mod violations;
