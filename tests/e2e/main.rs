@@ -48,6 +48,8 @@ mod protected;
 mod proxies;
 /// git, make, tar, python, node, npm, pip, vim, tmux, shells.
 mod real_tools;
+/// The same tools and more, compared with a run outside: results, and not one denial.
+mod real_tools_broker;
 /// Many sandboxes at once.
 mod resources;
 /// What identity the command has.
