@@ -4,6 +4,16 @@
 
 /// Questions about hosts on the terminal.
 mod ask;
+/// What opens leave behind: flags, modes, limits, locks, FIFOs, programs.
+mod broker_opens;
+/// Paths as the caller means them: procfs names of its own, its terminal, wrong ones.
+mod broker_paths;
+/// What the broker has and lends to nobody.
+mod broker_privileges;
+/// Races against the broker: paths, links and descriptors that change in mid-call.
+mod broker_races;
+/// Many callers, callers with a state of their own, callers under fire.
+mod broker_threads;
 /// A crate with a dependency, fetched, built and tested inside.
 mod cargo_job;
 /// Command lines and exit status.
@@ -24,6 +34,12 @@ mod layers;
 mod links;
 /// Read denials and what re-opens inside them.
 mod masks;
+/// Which names a pattern of `denyWrite` or `allowWrite` is about.
+mod name_patterns;
+/// Denied names that come to be, or are changed, in any way.
+mod name_rules;
+/// Protected names that come to be during the run, in repositories and elsewhere.
+mod name_rules_git;
 /// The empty network namespace, and what passes the proxies.
 mod network;
 /// Ports of one loopback that lead to the other.
@@ -38,6 +54,8 @@ mod protocol;
 mod proxies;
 /// git, make, tar, python, node, npm, pip, vim, tmux, shells.
 mod real_tools;
+/// The same tools and more, compared with a run outside: results, and not one denial.
+mod real_tools_broker;
 /// Many sandboxes at once.
 mod resources;
 /// What identity the command has.
@@ -54,8 +72,15 @@ mod signals;
 mod terminal;
 /// The private temporary directory: made, removed, swept.
 mod tmpdir;
+/// Programs that know of no proxy: names, and connections to any port.
 mod transparent;
+/// UNIX sockets by path: every call, spelling and entry.
+mod unix_socket_paths;
+/// Races on addresses and descriptors of UNIX sockets.
+mod unix_socket_races;
 /// UNIX sockets.
 mod unix_sockets;
 /// What is told of denials: live, in the store, as suggestions.
+mod violation_sinks;
+/// The corpus of denials with their events, and failures that are none.
 mod violations;

@@ -1,180 +1,307 @@
-//! What is told of denials: live, in the store, as suggestions.
+//! The corpus of denials: every kind of denied operation once, and exactly one right event for it; and ordinary failures, which are none.
 
-use srt_tests::{Area, Program, Rules, for_each_identity};
+use serde_json::json;
+use srt_tests::{Area, Events, Expected, Identity, Rules, each, for_each_identity};
 
-/// `srt violations` of the area's owner.
-fn listed(area: &Area, options: &[&str]) -> srt_tests::Outcome {
-    area.bare_srt().env("XDG_STATE_HOME", "").args(&["violations"]).args(options).run()
+/// Words for the probe (`@` at the start of a word is the area's root), names that the call may have, target, errno, rule.
+type Row = (&'static str, &'static [&'static str], &'static str, &'static [&'static str], &'static str);
+
+const READ_ONLY: &[&str] = &["EROFS", "EACCES"];
+const BY_NAME: &[&str] = &["EPERM"];
+const OPEN: &[&str] = &["open", "openat", "creat"];
+const RENAME: &[&str] = &["rename", "renameat", "renameat2"];
+const LINK: &[&str] = &["link", "linkat"];
+const CHMOD: &[&str] = &["chmod", "fchmodat", "fchmodat2"];
+
+/// Writes that no rule allows: the mount refuses them, and the event says which rule that is.
+const OUTSIDE: &[Row] = &[
+    ("create @/outside/new", OPEN, "@/outside/new", READ_ONLY, "fs.default-write"),
+    ("write @/outside/file", OPEN, "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("append @/outside/file", OPEN, "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("open @/outside/file 0o1000", OPEN, "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("open @/outside/to-file 0o2", OPEN, "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("open @/outside 0o20200002", OPEN, "@/outside", READ_ONLY, "fs.default-write"),
+    ("truncate @/outside/file", &["truncate"], "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("mkdir @/outside/new", &["mkdir", "mkdirat"], "@/outside/new", READ_ONLY, "fs.default-write"),
+    ("rmdir @/outside/empty", &["rmdir", "unlinkat"], "@/outside/empty", READ_ONLY, "fs.default-write"),
+    ("unlink @/outside/file", &["unlink", "unlinkat"], "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("rename @/outside/file @/outside/moved", RENAME, "", READ_ONLY, "fs.default-write"),
+    ("exchange @/outside/file @/outside/empty", RENAME, "", READ_ONLY, "fs.default-write"),
+    ("rename @/work/file @/outside/moved", RENAME, "@/outside/moved", &["EXDEV", "EROFS", "EACCES", "EPERM"], "fs.default-write"),
+    ("link @/outside/file @/work/linked", LINK, "@/outside/file", &["EXDEV", "EROFS", "EACCES", "EPERM"], "fs.default-write"),
+    ("symlink anywhere @/outside/new", &["symlink", "symlinkat"], "@/outside/new", READ_ONLY, "fs.default-write"),
+    ("mknod fifo @/outside/new", &["mknod", "mknodat"], "@/outside/new", READ_ONLY, "fs.default-write"),
+    ("chmod 600 @/outside/file", CHMOD, "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("by-descriptor fchmod @/outside/file", &["fchmod"], "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("by-descriptor futimens @/outside/file", &["utimensat"], "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("utimens @/outside/file", &["utimensat"], "@/outside/file", READ_ONLY, "fs.default-write"),
+    ("bind-unix @/outside/new", &["bind"], "@/outside/new", READ_ONLY, "fs.default-write"),
+];
+
+/// Writes that a rule about a name denies.
+const NAMED: &[Row] = &[
+    ("create @/work/held", OPEN, "@/work/held", BY_NAME, "fs.deny-write"),
+    ("mkdir @/work/held", &["mkdir", "mkdirat"], "@/work/held", BY_NAME, "fs.deny-write"),
+    ("rename @/work/file @/work/held", RENAME, "@/work/held", BY_NAME, "fs.deny-write"),
+    ("link @/work/file @/work/held", LINK, "@/work/held", BY_NAME, "fs.deny-write"),
+    ("symlink anywhere @/work/held", &["symlink", "symlinkat"], "@/work/held", BY_NAME, "fs.deny-write"),
+    ("mknod fifo @/work/held", &["mknod", "mknodat"], "@/work/held", BY_NAME, "fs.deny-write"),
+    ("tmpfile-link @/work @/work/held", LINK, "@/work/held", BY_NAME, "fs.deny-write"),
+    ("bind-unix @/work/held", &["bind"], "@/work/held", BY_NAME, "fs.deny-write"),
+    ("create @/work/.bashrc", OPEN, "@/work/.bashrc", BY_NAME, "fs.protected:.bashrc"),
+    ("mkdir @/work/.vscode", &["mkdir", "mkdirat"], "@/work/.vscode", BY_NAME, "fs.protected:.vscode"),
+    ("write @/work/there", OPEN, "@/work/there", &["EROFS", "EACCES", "EPERM"], "fs.deny-write"),
+    ("unlink @/work/there", &["unlink", "unlinkat"], "@/work/there", &["EBUSY", "EROFS", "EACCES", "EPERM"], "fs.deny-write"),
+];
+
+/// Calls of the probe's own table that the filter reports, in their kernel names.
+const SYSCALLS: &[(&str, &str)] = &[
+    ("mount", "mount"),
+    ("umount", "umount2"),
+    ("pivot_root", "pivot_root"),
+    ("chroot", "chroot"),
+    ("setns", "setns"),
+    ("open_tree", "open_tree"),
+    ("move_mount", "move_mount"),
+    ("fsopen", "fsopen"),
+    ("fsmount", "fsmount"),
+    ("mount_setattr", "mount_setattr"),
+    ("keyctl", "keyctl"),
+    ("add_key", "add_key"),
+    ("request_key", "request_key"),
+    ("bpf", "bpf"),
+    ("perf_event_open", "perf_event_open"),
+    ("userfaultfd", "userfaultfd"),
+    ("kexec_load", "kexec_load"),
+    ("init_module", "init_module"),
+    ("finit_module", "finit_module"),
+    ("delete_module", "delete_module"),
+    ("open_by_handle_at", "open_by_handle_at"),
+    ("unshare 0x10000000", "unshare"),
+    ("unshare 0x40000000", "unshare"),
+    ("clone 0x10000000", "clone"),
+    ("ioctl /dev/null 0x5412", "ioctl"),
+    ("ioctl /dev/null 0x541c", "ioctl"),
+    ("socket 40 1 0", "socket"),
+    ("socket 38 5 0", "socket"),
+    ("socket 17 3 0", "socket"),
+    ("socket 16 3 15", "socket"),
+];
+
+fn furnish(area: &Area) {
+    for file in ["outside/file", "work/file", "work/there", "work/dir/inner"] {
+        area.file(file, "kept");
+    }
+    area.dir("outside/empty");
+    area.link("file", "outside/to-file");
+    area.link("loop", "work/loop");
 }
 
-/// A run that is denied these hosts.
-fn denied(area: &Area, rules: &Rules, targets: &[&str]) -> srt_tests::Outcome {
-    let probe = srt_tests::probe().display().to_string();
-    let script: String = targets.iter().map(|target| format!("{probe} connect-get {target}; ")).collect();
-    shell(area, rules, &script)
+fn rules(area: &Area) -> Rules {
+    area.rules().deny_write(area.text("work/held")).deny_write(area.text("work/there"))
 }
 
-/// With the usual place for what is kept, below the home directory.
-fn shell(area: &Area, rules: &Rules, script: &str) -> srt_tests::Outcome {
-    area.shell(rules, script).env("XDG_STATE_HOME", "").run()
+fn words(area: &Area, line: &str) -> Vec<String> {
+    line.split(' ').map(|word| word.strip_prefix("@/").map_or_else(|| word.to_owned(), |rest| area.text(rest))).collect()
 }
 
-const STORE: &str = "home/.local/state/srt/violations";
+fn one_event(who: Identity, (line, operations, target, errno, rule): &Row) {
+    let control = Area::new(who);
+    furnish(&control);
+    let operation = words(&control, line);
+    control.probe_outside(&operation.iter().map(String::as_str).collect::<Vec<_>>()).run().assert_prints("ok");
+
+    let area = Area::new(who);
+    furnish(&area);
+    let operation = words(&area, line);
+    let (outcome, events) = Events::of_probe(&area, &rules(&area), &operation.iter().map(String::as_str).collect::<Vec<_>>());
+    outcome.assert_prints_one_of(errno);
+    let target = target.strip_prefix("@/").map(|rest| area.text(rest)).unwrap_or_default();
+    events.assert_only(Expected { kind: "fs.write", operations, target: &target, errno, rule }, &outcome);
+}
 
 #[test]
-fn a_run_without_denials_leaves_nothing() {
+fn a_write_that_no_rule_allows_is_one_event() {
+    for_each_identity(|who| each(OUTSIDE, |row| one_event(who, row)));
+}
+
+#[test]
+fn a_write_to_a_denied_name_is_one_event() {
+    for_each_identity(|who| each(NAMED, |row| one_event(who, row)));
+}
+
+#[test]
+fn a_refused_system_call_is_one_event() {
     for_each_identity(|who| {
-        let area = Area::new(who);
-        shell(&area, &area.rules(), "true").assert_code(0);
-        assert!(!area.has("home/.local"));
-        listed(&area, &[]).assert_code(0).assert_prints("no run was denied anything");
-        assert!(!area.has("home/.local"), "listing makes nothing");
+        each(SYSCALLS, |(line, name)| {
+            let area = Area::new(who);
+            let (outcome, events) = Events::of_probe(&area, &area.rules(), &line.split(' ').collect::<Vec<_>>());
+            outcome.assert_prints("EPERM");
+            events.assert_only(Expected { kind: "syscall", operations: &[name], target: "", errno: &["EPERM"], rule: "" }, &outcome);
+        });
+    });
+}
+
+/// 192.0.2.0/24 and 2001:db8::/32 belong to nobody (RFC 5737, RFC 3849).
+#[test]
+fn a_connection_that_no_rule_allows_is_one_event() {
+    let rows = [
+        ("connect-tcp", "192.0.2.1:80", "connect"),
+        ("connect-tcp", "[2001:db8::1]:443", "connect"),
+        ("send-udp", "192.0.2.1:99", "sendto"),
+    ];
+    for_each_identity(|who| {
+        each(rows, |(operation, target, call)| {
+            let area = Area::new(who);
+            let (outcome, events) = Events::of_probe(&area, &area.rules(), &[operation, target]);
+            outcome.assert_prints("ECONNREFUSED");
+            let errno = &["ECONNREFUSED"];
+            events.assert_only(Expected { kind: "net.connect", operations: &[call], target, errno, rule: "net.default" }, &outcome);
+        });
     });
 }
 
 #[test]
-fn the_last_runs_are_listed_and_forgotten() {
+fn an_event_names_the_process_and_the_entry_that_would_allow() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        denied(&area, &area.rules(), &["one.test:443", "one.test:443"]);
-        denied(&area, &area.rules(), &["two.test:443"]);
-        let all = listed(&area, &[]).assert_code(0).out();
-        assert!(all.find("one.test:443") < all.find("two.test:443") && all.contains(", 2 times"), "{all}");
-        let last = listed(&area, &["--last", "1"]).out();
-        assert!(!last.contains("one.test") && last.contains("two.test"), "{last}");
-        let id = all.split_whitespace().next().expect("a run has a name").to_owned();
-        let one = listed(&area, &["--run", &id]).out();
-        assert!(one.contains("one.test") && !one.contains("two.test"), "{one}");
-        let json = listed(&area, &["--json"]).out();
-        let runs: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
-        assert_eq!((runs.len(), runs[0]["events"][0]["count"].as_u64()), (2, Some(2)));
-        listed(&area, &["--run", "ffffffff"]).assert_refused();
-        listed(&area, &["--clear"]).assert_prints("2 runs forgotten");
-        listed(&area, &[]).assert_prints("no run was denied anything");
-    });
-}
-
-#[test]
-fn what_is_kept_is_for_the_user_alone() {
-    use std::os::unix::fs::MetadataExt;
-    for_each_identity(|who| {
-        let area = Area::new(who);
-        denied(&area, &area.rules(), &["one.test:443"]);
-        for (path, mode) in [("home/.local/state/srt", 0o700), (STORE, 0o700)] {
-            assert_eq!(area.path(path).metadata().expect("it was made").mode() & 0o777, mode, "{path}");
+        let (outcome, events) = Events::of_probe(&area, &area.rules(), &["create", &area.text("outside/new")]);
+        let shown = events.to_string();
+        for part in [
+            "\"comm\":\"srt-probe\"",
+            "\"argv\":[",
+            "\"pid\":",
+            &srt_tests::probe().display().to_string(),
+            "allowWrite",
+            "\"source\":\"broker\"",
+        ] {
+            assert!(shown.contains(part), "no {part} in {events}\n{outcome}");
         }
-        for entry in std::fs::read_dir(area.path(STORE)).expect("the store is a directory") {
-            let found = entry.expect("an entry can be read").metadata().expect("a file has metadata");
-            assert_eq!((found.mode() & 0o777, found.uid()), (0o600, who.uid));
-        }
-    });
-}
-
-/// Neither by a write root around it, nor by an entry that names it, nor without rules on files.
-#[test]
-fn the_sandbox_does_not_reach_the_store() {
-    for_each_identity(|who| {
-        let area = Area::new(who);
-        denied(&area, &area.rules(), &["one.test:443"]);
-        let store = area.text(STORE);
-        let file = std::fs::read_dir(area.path(STORE)).expect("the store is there").next().expect("a run is kept").expect("it can be read");
-        let file = file.path().display().to_string();
-        let before = srt_tests::Snapshot::of(&area.path(STORE));
-        let around = area.rules().allow_write(area.text("home"));
-        let named = around.clone().allow_write(&store).allow_read(&store);
-        let open = Rules::new().set("filesystem", "disabled", serde_json::json!(true));
-        area.outside("/bin/cat").args(&[&file]).run().assert_code(0).assert_out_has("one.test");
-        for rules in [around, named, open] {
-            for script in [
-                format!("cat {file}"),
-                format!("ls {store}"),
-                format!("echo x >{store}/x"),
-                format!("echo x >{file}"),
-                format!("rm -r {store}"),
-            ] {
-                let outcome = shell(&area, &rules, &script);
-                assert!(outcome.code() != Some(0) && !outcome.out().contains("one.test"), "{script}: {outcome}");
-            }
-        }
-        before.assert_unchanged(&area.path(STORE));
+        outcome.assert_one_event(&area.text("outside/new"), "fs.default-write");
     });
 }
 
 #[test]
-fn a_planted_link_leads_the_store_nowhere() {
+fn the_same_denial_again_is_counted_and_another_is_another() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        area.dir("home/.local");
-        let target = area.dir("outside/target").display().to_string();
-        shell(
-            &area,
-            &area.rules().allow_write(area.text("home")),
-            &format!("ln -s {target} ~/.local/state; exec {} connect-get a.test:1", srt_tests::probe().display()),
+        let probe = srt_tests::probe().display().to_string();
+        let script = format!(
+            "for i in 1 2 3 4 5; do {probe} create ../outside/a; done; {probe} create ../outside/b; {probe} mkdir ../outside/a; true"
         );
-        assert!(area.has("home/.local/state"), "the link was made");
-        assert_eq!(std::fs::read_dir(area.path("outside/target")).expect("it is a directory").count(), 0);
+        let (outcome, events) = Events::of(&area, &area.rules(), &["sh", "-c", &script]);
+        assert_eq!(events.len(), 3, "{events}\n{outcome}");
+        assert_eq!(events.to_string().matches("\"count\":5").count(), 1, "{events}\n{outcome}");
+        assert_eq!(events.to_string().matches("\"count\":1").count(), 2, "{events}\n{outcome}");
+    });
+}
+
+/// Operation and answer; the same outside, so policy has no part in it.
+const ORDINARY: &[(&str, &str)] = &[
+    ("read @/work/missing", "ENOENT"),
+    ("write @/work/missing", "ENOENT"),
+    ("create @/work/missing/x", "ENOENT"),
+    ("create @/work/file/x", "ENOTDIR"),
+    ("create @/work/file", "EEXIST"),
+    ("mkdir @/work/dir", "EEXIST"),
+    ("rmdir @/work/dir", "ENOTEMPTY"),
+    ("rmdir @/work/file", "ENOTDIR"),
+    ("unlink @/work/dir", "EISDIR"),
+    ("unlink @/work/missing", "ENOENT"),
+    ("write @/work/dir", "EISDIR"),
+    ("write @/work/loop", "ELOOP"),
+    ("rename @/work/missing @/work/x", "ENOENT"),
+    ("rename @/work/file @/work/dir", "EISDIR"),
+    ("rename @/work/dir @/work/file", "ENOTDIR"),
+    ("rename @/work/dir @/work/dir/inner2", "EINVAL"),
+    ("link @/work/dir @/work/x", "EPERM"),
+    ("link @/work/file @/work/dir", "EEXIST"),
+    ("symlink anywhere @/work/file", "EEXIST"),
+    ("chmod 600 @/work/missing", "ENOENT"),
+    ("truncate @/work/dir", "EISDIR"),
+    ("bad-pointer open", "EFAULT"),
+    ("open-until-full 16 @/work/file", "EMFILE"),
+    ("open @/work/file 0o300", "EEXIST"),
+    ("connect-tcp 127.0.0.1:1", "ECONNREFUSED"),
+    ("connect-unix stream @/work/missing", "ENOENT"),
+    ("connect-unix stream @/work/file", "ECONNREFUSED"),
+    // Outside every write root, but the same answer as without srt.
+    ("mkdir @/outside", "EEXIST"),
+    ("mkdir @/outside/empty", "EEXIST"),
+    ("unlink @/outside/missing", "ENOENT"),
+    ("write @/outside/missing", "ENOENT"),
+    ("create @/outside/missing/x", "ENOENT"),
+    ("create @/outside/file", "EEXIST"),
+    ("open @/outside/file 0o300", "EEXIST"),
+    ("open @/outside/file 0o100", "ok"),
+    ("chmod 600 @/outside/missing", "ENOENT"),
+    ("rename @/outside/missing @/work/x", "ENOENT"),
+    ("open /dev/null 0o1102", "ok"),
+    ("read @/outside/file", "ok"),
+    ("write @/work/file", "ok"),
+];
+
+#[test]
+fn an_ordinary_failure_is_no_event() {
+    for_each_identity(|who| {
+        each(ORDINARY, |(line, expected)| {
+            let area = Area::new(who);
+            furnish(&area);
+            let operation = words(&area, line);
+            let operation: Vec<&str> = operation.iter().map(String::as_str).collect();
+            area.probe_outside(&operation).run().assert_prints(expected);
+            let area = Area::new(who);
+            furnish(&area);
+            let operation = words(&area, line);
+            let operation: Vec<&str> = operation.iter().map(String::as_str).collect();
+            let (outcome, events) = Events::of_probe(&area, &rules(&area), &operation);
+            outcome.assert_prints(expected);
+            events.assert_none(&outcome);
+        });
     });
 }
 
 #[test]
-fn a_suggestion_can_be_used_as_settings_and_names_no_more_than_was_tried() {
+fn plain_file_permissions_are_no_event() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        let rules = area.rules().deny_domain("ads.test");
-        denied(&area, &rules, &["one.test:443", "ads.test:443", "two.test:80"]);
-        let text = listed(&area, &["--suggest"]).assert_code(0).out();
-        let file = area.file("outside/suggested.json", &text);
-        let check = |target: &str| {
-            area.bare_srt().args(&["check", "--settings", &file.display().to_string(), "connect", target]).run().code() == Some(0)
-        };
-        assert!(check("one.test:443") && check("two.test:80"), "{text}");
-        assert!(!check("one.test:80") && !check("ads.test:443") && !check("sub.one.test:443"), "{text}");
-        assert!(text.contains("// ") && text.contains("net.deny.0"), "{text}");
+        let script = "mkdir -m 555 closed; touch sealed; chmod 400 sealed; (echo x >closed/x) 2>/dev/null; (echo x >sealed) 2>/dev/null
+            mkdir closed/d 2>/dev/null; mv sealed closed/ 2>/dev/null; echo end";
+        let (outcome, events) = Events::of(&area, &area.rules(), &["sh", "-c", script]);
+        outcome.assert_prints("end");
+        events.assert_none(&outcome);
     });
 }
 
-fn live(area: &Area, script: &str) -> Program {
-    area.bare_srt().args(&["run", "--settings", &area.settings(&area.rules()), "--violations", "live", "--", "sh", "-c", script])
-}
-
 #[test]
-fn live_lines_come_while_the_command_runs() {
+fn a_denied_read_is_an_event_where_the_settings_ask_for_it() {
     for_each_identity(|who| {
         let area = Area::new(who);
-        let probe = srt_tests::probe().display();
-        let log = area.text("outside/stderr");
-        let script = format!("{probe} connect-get one.test:443 >&2; while [ ! -e go ]; do sleep 0.05; done");
-        let running = live(&area, &script).through_shell(&format!("exec \"$@\" 2>{log}")).spawn();
-        let start = std::time::Instant::now();
-        while !area.content("outside/stderr").contains("srt: deny network-outbound one.test:443") {
-            assert!(start.elapsed().as_secs() < 30, "{}", area.content("outside/stderr"));
-            std::thread::sleep(std::time::Duration::from_millis(10));
+        let secret = area.file("outside/secret", "hidden").display().to_string();
+        let rules = area.rules().deny_read(&secret);
+        area.probe_outside(&["read", &secret]).run().assert_prints("ok");
+        let (outcome, events) = Events::of_probe(&area, &rules, &["read", &secret]);
+        outcome.assert_prints("EACCES");
+        events.assert_none(&outcome);
+        let rules = rules.set("", "violations", json!({ "reads": true }));
+        let (outcome, events) = Events::of_probe(&area, &rules, &["read", &secret]);
+        outcome.assert_prints("EACCES");
+        let expected = Expected { kind: "fs.read", operations: OPEN, target: &secret, errno: &["EACCES"], rule: "fs.deny-read" };
+        events.assert_only(expected, &outcome);
+    });
+}
+
+/// What the sandbox chose for a name is shown to a person.
+#[test]
+fn names_that_would_act_on_a_terminal_are_shown_harmless() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let name = "x\u{1b}]0;title\u{7}\u{202e}\u{200b}<tag>\r\n";
+        let (outcome, events) = Events::of_probe(&area, &area.rules(), &["create", &area.text(&format!("outside/{name}"))]);
+        outcome.assert_prints_one_of(READ_ONLY);
+        assert_eq!(events.len(), 1, "{events}\n{outcome}");
+        for bad in ["\u{1b}", "\u{7}", "\u{202e}", "\u{200b}", "<tag>", "\r"] {
+            assert!(!outcome.err().contains(bad), "{bad:?} is shown\n{outcome}");
         }
-        area.file("work/go", "");
-        running.wait().assert_code(0);
-        assert!(area.content("outside/stderr").contains("srt: 1 denied operation\n"));
-    });
-}
-
-#[test]
-fn live_lines_are_few_and_the_rest_is_counted() {
-    for_each_identity(|who| {
-        let area = Area::new(who);
-        let probe = srt_tests::probe().display();
-        let script = format!("i=0; while [ $i -lt 60 ]; do {probe} connect-get $i.test:443 >/dev/null 2>&1 & i=$((i+1)); done; wait");
-        let outcome = live(&area, &script).run();
-        let lines = outcome.err().lines().filter(|line| line.starts_with("srt: deny ")).count();
-        assert!((1..=50).contains(&lines), "{lines}\n{outcome}");
-        outcome.assert_err_has(&format!("srt: {} more denials were not shown", 60 - lines)).assert_err_has("srt: 60 denied operations");
-    });
-}
-
-#[test]
-fn xdg_state_home_says_where() {
-    for_each_identity(|who| {
-        let area = Area::new(who);
-        area.shell(&area.rules(), &format!("{} connect-get a.test:1", srt_tests::probe().display())).run();
-        assert_eq!(std::fs::read_dir(area.state().join("srt/violations")).expect("it was made there").count(), 1);
-        assert!(!area.has("home/.local"));
     });
 }

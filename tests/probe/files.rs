@@ -20,6 +20,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         arguments: &["PATH"],
         run: |a| ok(OpenOptions::new().write(true).create_new(true).open(&a[0]).and_then(put)),
     },
+    Operation { name: "creat", arguments: &["PATH"], run: creat },
     Operation { name: "truncate", arguments: &["PATH"], run: truncate },
     Operation { name: "mkdir", arguments: &["PATH"], run: |a| ok(fs::create_dir(&a[0])) },
     Operation { name: "rmdir", arguments: &["PATH"], run: |a| ok(fs::remove_dir(&a[0])) },
@@ -64,6 +65,12 @@ fn truncate(arguments: &[String]) -> Answer {
     let path = c_path(&arguments[0])?;
     // SAFETY: `path` is a NUL-terminated string that lives through the call.
     ok(checked(unsafe { libc::truncate(path.as_ptr(), 0) }))
+}
+
+fn creat(arguments: &[String]) -> Answer {
+    let path = c_path(&arguments[0])?;
+    // SAFETY: the path is NUL-terminated; the descriptor, if any, is closed when this process ends.
+    ok(checked(unsafe { libc::creat(path.as_ptr(), 0o600) }))
 }
 
 fn exchange(arguments: &[String]) -> Answer {

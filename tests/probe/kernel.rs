@@ -91,8 +91,8 @@ pub(crate) fn call(row: &Row) -> Answer {
 
 /// One system call by number.
 pub(crate) fn raw(number: libc::c_long, a: [libc::c_long; 6]) -> io::Result<libc::c_long> {
-    // SAFETY: every argument used by the callers is a plain number, a null pointer, or a pointer to a value that the caller of
-    // `raw` keeps alive; no call made here writes through one of them.
+    // SAFETY: every argument used by the callers is a plain number, an address that holds nothing (the kernel answers EFAULT), or the address
+    // of a value that the caller of `raw` keeps alive; where the call writes there, the caller made it from a mutable borrow.
     let value = unsafe { libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]) };
     if value == -1 { Err(io::Error::last_os_error()) } else { Ok(value) }
 }

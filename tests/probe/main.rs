@@ -4,13 +4,24 @@
 //! command line exits 2. It is the oracle of the end-to-end suites: it knows nothing of srt and never guesses.
 
 mod answer;
+mod by_descriptor;
+mod crowd;
 mod files;
 mod kernel;
+mod messages;
 mod modes;
+mod opening;
+mod own_state;
+mod pairs;
+mod path_calls;
 mod process;
 mod proxy;
+mod race;
+mod race_sockets;
 mod sockets;
 mod state;
+mod storm;
+mod wrong_paths;
 
 use answer::{Answer, Failure, Operation};
 
@@ -24,6 +35,17 @@ fn operations() -> impl Iterator<Item = &'static Operation> {
         modes::OPERATIONS,
         state::OPERATIONS,
         process::OPERATIONS,
+        path_calls::OPERATIONS,
+        wrong_paths::OPERATIONS,
+        opening::OPERATIONS,
+        by_descriptor::OPERATIONS,
+        own_state::OPERATIONS,
+        crowd::OPERATIONS,
+        storm::OPERATIONS,
+        race::OPERATIONS,
+        messages::OPERATIONS,
+        pairs::OPERATIONS,
+        race_sockets::OPERATIONS,
     ]
     .into_iter()
     .flatten()

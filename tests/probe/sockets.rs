@@ -44,7 +44,8 @@ fn serve_once(arguments: &[String]) -> Answer {
     ok(io::copy(&mut client, &mut back))
 }
 
-fn socket(family: i64, kind: i64, protocol: i64) -> io::Result<OwnedFd> {
+/// A new socket.
+pub(crate) fn socket(family: i64, kind: i64, protocol: i64) -> io::Result<OwnedFd> {
     // SAFETY: three numbers; no memory is involved.
     let fd = unsafe { libc::socket(family as i32, kind as i32, protocol as i32) };
     if fd == -1 {
@@ -62,7 +63,7 @@ fn socketpair(arguments: &[String]) -> Answer {
 }
 
 /// A `sockaddr_un` and its length; `@name` is the abstract name.
-fn unix_address(text: &str) -> Result<(libc::sockaddr_un, libc::socklen_t), Failure> {
+pub(crate) fn unix_address(text: &str) -> Result<(libc::sockaddr_un, libc::socklen_t), Failure> {
     // SAFETY: all-zero bytes are a valid sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
@@ -79,7 +80,8 @@ fn unix_address(text: &str) -> Result<(libc::sockaddr_un, libc::socklen_t), Fail
     Ok((address, (std::mem::size_of::<libc::sa_family_t>() + name.len()) as libc::socklen_t))
 }
 
-fn unix_kind(text: &str) -> Result<i64, Failure> {
+/// A kind by its name.
+pub(crate) fn unix_kind(text: &str) -> Result<i64, Failure> {
     match text {
         "stream" => Ok(libc::SOCK_STREAM.into()),
         "dgram" => Ok(libc::SOCK_DGRAM.into()),

@@ -145,6 +145,12 @@ impl Area {
         path.display().to_string()
     }
 
+    /// A new name outside every write root, for what srt or the test writes down: no change of the area.
+    pub fn beside(&self, name: &str) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        self.settings.join(format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed))).display().to_string()
+    }
+
     /// The probe inside, under these rules.
     pub fn probe(&self, rules: &Rules, arguments: &[&str]) -> Program {
         self.srt(rules).args(&[&crate::probe().display().to_string()]).args(arguments)

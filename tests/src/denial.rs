@@ -1,6 +1,6 @@
 //! One denied operation, shown in four steps.
 
-use crate::{Area, Outcome, Rules};
+use crate::{Area, Events, Expected, Identity, Outcome, Rules};
 
 /// An operation of the probe that the rules must deny.
 ///
@@ -20,23 +20,37 @@ pub struct Denial<'a> {
 impl Denial<'_> {
     /// Runs control and denial as `who`.
     #[track_caller]
-    pub fn assert(&self, who: crate::Identity) -> Outcome {
+    pub fn assert(&self, who: Identity) -> Outcome {
+        self.denied(who, |_, _, _| ())
+    }
+
+    /// The same, and exactly one event told of it: of this kind, about `target` (`@` stands for the area's root), by this rule.
+    #[track_caller]
+    pub fn assert_reported(&self, who: Identity, kind: &str, target: &str, rule: &str) -> Outcome {
+        self.denied(who, |area, events, outcome| {
+            let target = placed(area, target);
+            events.assert_only(Expected { kind, operations: &[], target: &target, errno: self.errno, rule }, outcome);
+        })
+    }
+
+    #[track_caller]
+    fn denied(&self, who: Identity, judge: impl FnOnce(&Area, &Events, &Outcome)) -> Outcome {
         self.control(who);
         let area = Area::new(who);
         (self.prepare)(&area);
         let rules = (self.rules)(&area);
-        let program = area.probe(&rules, &[]);
         let before = area.snapshot();
         let words = self.words(&area);
-        let outcome = program.args(&words.iter().map(String::as_str).collect::<Vec<_>>()).run();
+        let (outcome, events) = Events::of_probe(&area, &rules, &words.iter().map(String::as_str).collect::<Vec<_>>());
         outcome.assert_prints_one_of(self.errno);
         before.assert_unchanged(area.root());
+        judge(&area, &events, &outcome);
         outcome
     }
 
     /// Without srt the operation succeeds: it is the sandbox that denies it, not the host.
     #[track_caller]
-    fn control(&self, who: crate::Identity) {
+    fn control(&self, who: Identity) {
         let twin = Area::new(who);
         (self.prepare)(&twin);
         let words = self.words(&twin);
@@ -45,7 +59,11 @@ impl Denial<'_> {
     }
 
     fn words(&self, area: &Area) -> Vec<String> {
-        let place = |word: &&str| word.strip_prefix('@').map_or_else(|| (*word).to_owned(), |rest| area.text(rest.trim_start_matches('/')));
-        self.operation.iter().map(place).collect()
+        self.operation.iter().map(|word| placed(area, word)).collect()
     }
+}
+
+/// `@/work` as the path of `work` in the area; any other word as it is.
+fn placed(area: &Area, word: &str) -> String {
+    word.strip_prefix('@').map_or_else(|| word.to_owned(), |rest| area.text(rest.trim_start_matches('/')))
 }

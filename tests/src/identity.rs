@@ -1,10 +1,11 @@
 //! Who runs srt: root, and an ordinary user.
 
+use std::cell::Cell;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::skip;
+use crate::{each, skip};
 
 /// Name of the ordinary user that a root caller's tests run as; made when missing.
 const USER: &str = "srt-test";
@@ -50,18 +51,18 @@ pub fn as_user(test: impl Fn(Identity)) {
     run_as(&[ordinary_user()], &test);
 }
 
-/// One run per identity; what cannot be had, or is skipped by the test itself, is counted.
+/// One run per identity; what cannot be had, or is skipped by the test itself, is counted. A failure as one is no reason not to try the other.
 fn run_as(identities: &[Result<Identity, String>], test: &impl Fn(Identity)) {
-    let mut skipped_runs = 0;
-    for identity in identities {
+    let skipped_runs = Cell::new(0);
+    each(identities, |identity| {
         let before = skip::count();
         match identity {
             Ok(who) => test(*who),
             Err(cause) => skip::skipped(cause),
         }
-        skipped_runs += usize::from(skip::count() > before);
-    }
-    if skipped_runs == identities.len() {
+        skipped_runs.set(skipped_runs.get() + usize::from(skip::count() > before));
+    });
+    if skipped_runs.get() == identities.len() {
         skip::whole();
     }
 }

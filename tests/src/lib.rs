@@ -7,25 +7,33 @@
 mod area;
 mod binaries;
 mod denial;
+mod events;
 mod identity;
+mod late;
 mod outcome;
 pub mod procs;
+mod rows;
 mod rules;
 mod run;
 pub mod server;
 mod skip;
 mod snapshot;
 pub mod terminal;
+mod watch;
 
 pub use area::Area;
 pub use binaries::{probe, reachable_directory, srt};
 pub use denial::Denial;
+pub use events::{Events, Expected};
 pub use identity::{Identity, as_root, as_user, for_each_identity};
+pub use late::prepared_late;
 pub use outcome::Outcome;
+pub use rows::each;
 pub use rules::Rules;
 pub use run::{Program, Running};
 pub use skip::skipped;
 pub use snapshot::Snapshot;
+pub use watch::Watch;
 
 /// Ends the test (or the closure it stands in) as skipped, with the reason: counted, printed, and a failure under `SRT_TEST_REQUIRE=all`.
 #[macro_export]

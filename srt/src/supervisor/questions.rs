@@ -13,8 +13,7 @@ use crate::policy::FsPolicy;
 use crate::proxy::{Admission, Asked, Protocol, Transparent};
 use crate::violation::{EventSink, Process};
 
-use super::session::OnFiles;
-use super::{denials, process};
+use super::{OnFiles, denials, process};
 
 /// Rules that may be replaced while the command runs.
 pub(super) type Rules = Rc<RefCell<Rc<FsPolicy>>>;
