@@ -73,7 +73,8 @@ fn route(work: &Work<'_>, socket: &OwnedFd, address: Vec<u8>, target: SocketAddr
         return Ok(address);
     }
     let stream = rustix::net::sockopt::socket_type(socket)? == SocketType::STREAM;
-    if (is_own(target.ip()) && !stream) || (stream && is_under_way(socket)) || (!stream && target.port() == DNS) {
+    let nobody_decides = if stream { is_under_way(socket) } else { is_own(target.ip()) || target.port() == DNS };
+    if nobody_decides {
         return Ok(address);
     }
     match admission(work, socket, stream, target)? {

@@ -266,3 +266,13 @@ fn random_packets_never_panic_and_answers_are_answers() {
         }
     }
 }
+
+#[test]
+fn where_somebody_can_be_asked_an_undecided_name_resolves_and_a_denied_one_does_not() {
+    let (asker, _questions) = crate::ask::Asker::new();
+    let context = ProxyContext::new(net_policy(&[], &["bad.example.com"]), EventSink::default()).asking(Some(Rc::new(asker)));
+    let zone = Zone::new(Rc::new(context), Rc::new(RefCell::new(Names::new(10))), true);
+    let ask = |name| read(&answer(&question(name, 1), Transport::Datagram, &zone).unwrap());
+    assert_eq!(ask("new.example.com"), (0, vec!["198.18.0.1".to_owned()]));
+    assert_eq!(ask("bad.example.com"), (3, vec![]));
+}
