@@ -41,6 +41,13 @@ pub enum Report {
         /// What it is about.
         matter: Matter,
     },
+    /// More of a denial that was told before.
+    Again {
+        /// The number under which it was told.
+        ticket: u64,
+        /// How many more.
+        count: u64,
+    },
     /// The set-up failed: errno, action, name of the gap that it is.
     Failed(i32, String, Option<String>),
     /// The command was stopped, after this many requests to continue it had been obeyed.
@@ -63,6 +70,7 @@ impl Report {
                 matter.encode(&mut packet);
                 return packet;
             }
+            Report::Again { ticket, count } => return [&b"A"[..], &ticket.to_ne_bytes(), &count.to_ne_bytes()].concat(),
             Report::Failed(errno, action, gap) => (b'F', *errno, format!("{}\0{action}", gap.as_deref().unwrap_or(""))),
             Report::Stopped(continued) => (b'T', *continued, String::new()),
             Report::Exited(status) => (b'E', *status, String::new()),
@@ -79,6 +87,11 @@ impl Report {
         if *tag == b'Q' {
             let (ticket, matter) = rest.split_first_chunk()?;
             return Some(Report::Question { ticket: u64::from_ne_bytes(*ticket), matter: Matter::decode(matter)? });
+        }
+        if *tag == b'A' {
+            let (ticket, count) = rest.split_first_chunk()?;
+            let count = u64::from_ne_bytes(count.try_into().ok()?);
+            return Some(Report::Again { ticket: u64::from_ne_bytes(*ticket), count });
         }
         let (number, text) = rest.split_first_chunk()?;
         let number = i32::from_ne_bytes(*number);
@@ -239,6 +252,7 @@ mod tests {
             Report::Sockets { transparent: false },
             Report::Sockets { transparent: true },
             Report::Started,
+            Report::Again { ticket: 7, count: u64::MAX },
             Report::NotExecuted(2),
             Report::Failed(1, "mount /x y".to_owned(), None),
             Report::Failed(13, "mount a new /proc".to_owned(), Some("new-proc".to_owned())),

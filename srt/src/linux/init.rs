@@ -199,6 +199,7 @@ impl Running {
             // First look, then wait: the command may have ended before the descriptor was there.
             if let Some(end) = reap(self.command, continued, &self.channel)? {
                 end_all();
+                self.desk.finish();
                 return Ok(end);
             }
             let mut ready = [PollFd::new(&*self.channel, PollFlags::IN), PollFd::from_borrowed_fd(self.children.as_fd(), PollFlags::IN)];

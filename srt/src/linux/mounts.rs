@@ -62,8 +62,11 @@ pub(super) fn enter(mounts: &Mounts) -> Result<(), Failure> {
     let api = if mounts.new_api { MountApi::New } else { MountApi::Old };
     api.make_private().step("make mounts private")?;
     let mut builder = Builder::start(api, mounts)?;
+    let mut made = vec![mounts.steps[0].clone()];
     for step in &mounts.steps[1..] {
-        builder.mount(step)?;
+        if builder.mount(step)? {
+            made.push(step.clone());
+        }
     }
     builder.hide_system_secrets()?;
     if mounts.own_resolver {
@@ -73,7 +76,7 @@ pub(super) fn enter(mounts: &Mounts) -> Result<(), Failure> {
     builder.mount_dev()?;
     pivot(builder.root.as_fd())?;
     if cfg!(debug_assertions) {
-        mount_table::compare(&mounts.steps)?;
+        mount_table::compare(&made)?;
     }
     Ok(())
 }
@@ -117,9 +120,13 @@ impl Builder {
         Ok(builder)
     }
 
-    fn mount(&mut self, step: &MountStep) -> Result<(), Failure> {
+    /// False where there is nothing any more to be hidden: another program removed it meanwhile.
+    fn mount(&mut self, step: &MountStep) -> Result<bool, Failure> {
         let path = step.path();
-        let target = self.target(path).step_at("open", path)?;
+        let target = match (self.target(path), step) {
+            (Err(Errno::NOENT), MountStep::Hide { .. }) => return Ok(false),
+            (target, _) => target.step_at("open", path)?,
+        };
         match step {
             MountStep::Bind { path, writable } => {
                 let source = open_below(self.host.as_fd(), path.as_path()).step_at("open", path)?;
@@ -132,7 +139,7 @@ impl Builder {
                 self.passage(nodes, target.as_fd()).step_at("hide", path)?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn target(&self, path: &AbsPath) -> Result<OwnedFd, Errno> {

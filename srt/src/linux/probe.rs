@@ -22,16 +22,30 @@ pub fn probe() -> Support {
         } else {
             Answer::Unknown("/proc/sys/kernel/seccomp is missing".to_owned())
         },
-        user_notification: if super::notify::is_supported() {
-            Answer::Yes
-        } else {
-            Answer::No(Refusal {
-                cause: "this kernel has no seccomp listeners that wait killably".to_owned(),
-                remedy: "Linux 5.19 or newer, and no filter around srt that hides seccomp(2)".to_owned(),
-            })
-        },
+        user_notification: user_notification(),
         new_mount_api: has_mount_setattr(),
     }
+}
+
+fn user_notification() -> Answer {
+    let no = |cause: &str, remedy: &str| Answer::No(Refusal { cause: cause.to_owned(), remedy: remedy.to_owned() });
+    if !super::notify::is_supported() {
+        return no(
+            "this kernel has no seccomp listeners that wait killably",
+            "Linux 5.19 or newer, and no filter around srt that hides seccomp(2)",
+        );
+    }
+    // Only who is under a filter can be under one with a listener, and then only trying tells.
+    if is_filtered() && super::spawn::try_listener() == Err(Errno::BUSY) {
+        return no("a program around srt has a seccomp listener already, and there can be one only", "start srt outside that program");
+    }
+    Answer::Yes
+}
+
+/// proc_pid_status(5).
+fn is_filtered() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() != "0"))
 }
 
 /// A switch that forbids user namespaces, the value that does, and the way to turn it.

@@ -14,7 +14,7 @@ pub enum Matter {
 }
 
 /// A call that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Denied {
     /// System-call number.
     pub call: libc::c_long,
@@ -27,7 +27,7 @@ pub struct Denied {
 }
 
 /// What a refused call was about; paths are real ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum DeniedTarget {
     /// Writing to this path.
     Write(Vec<u8>),

@@ -112,7 +112,7 @@ async fn supervise(running: &Running, policy: Policy, published: Published, sink
     let files = Rc::new(RefCell::new(Rc::new(policy.files.clone())));
     let on_files = running.by_name.then(|| questions::replace(running.channel.clone(), files.clone()));
     let mut session = Session::start(policy, sink.clone(), Ways { on_files, ..ways });
-    let questions = Questions { files, events: sink, admission: RefCell::default() };
+    let questions = Questions { files, events: sink, admission: RefCell::default(), told: RefCell::default() };
     let end = watch(running, &mut session, &questions, published).await.unwrap_or_else(End::from);
     session.finish(&end).await;
     end
@@ -140,6 +140,7 @@ async fn watch(running: &Running, session: &mut Session, questions: &Questions, 
                     Ok(Some((Report::Question { ticket, matter }, mut caller))) => {
                         questions.take(&running.channel, ticket, matter, caller.pop());
                     }
+                    Ok(Some((Report::Again { ticket, count }, _))) => questions.count(ticket, count),
                     Ok(Some((report, _))) => {
                         if report == Report::Started {
                             started = true;
@@ -192,7 +193,7 @@ fn init_is_gone(started: bool) -> End {
 /// One report; the end where it is the last. `continues` is the number of requests to continue, where a stop is to be obeyed at all.
 fn take(report: Report, continues: Option<i32>, running: &Running) -> Option<End> {
     match report {
-        Report::Started | Report::Sockets { .. } | Report::Question { .. } => None,
+        Report::Started | Report::Sockets { .. } | Report::Question { .. } | Report::Again { .. } => None,
         Report::Stopped(obeyed) => {
             // A request to continue that init had not yet seen will end the stop.
             if continues == Some(obeyed) {

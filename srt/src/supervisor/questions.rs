@@ -3,6 +3,7 @@
 //! They come from `init`, which runs no code of the command; what they are about was chosen by the command.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -11,7 +12,7 @@ use std::rc::Rc;
 use crate::backend::{Answer, Channel, Connect, Matter, call_name};
 use crate::policy::FsPolicy;
 use crate::proxy::{Admission, Asked, Protocol, Transparent};
-use crate::violation::{EventSink, Process};
+use crate::violation::{Event, EventSink, Process};
 
 use super::{OnFiles, denials, process};
 
@@ -43,7 +44,12 @@ pub(super) struct Questions {
     pub(super) events: EventSink,
     /// Who admits connections, as soon as there is a network.
     pub(super) admission: RefCell<Option<Rc<Transparent>>>,
+    /// Denials that more of the same may follow, by their numbers.
+    pub(super) told: RefCell<BTreeMap<u64, Event>>,
 }
+
+/// More than the broker remembers.
+const MOST_TOLD: usize = 1024;
 
 impl Questions {
     /// Answers one question, at once or later.
@@ -51,7 +57,9 @@ impl Questions {
         let process = caller.and_then(process::behind);
         match matter {
             Matter::Denied(denied) => {
-                self.events.report(denials::event(&denied, &self.files.borrow(), process));
+                let event = denials::event(&denied, &self.files.borrow(), process);
+                self.events.report(event.clone());
+                self.remember(ticket, event);
                 answer(channel, ticket, Answer::Proceed);
             }
             Matter::Connect(connect) => match self.admission.borrow().clone() {
@@ -64,6 +72,23 @@ impl Questions {
                 }
                 None => answer(channel, ticket, Answer::Refused(libc::ECONNREFUSED)),
             },
+        }
+    }
+}
+
+impl Questions {
+    fn remember(&self, ticket: u64, event: Event) {
+        let mut told = self.told.borrow_mut();
+        told.insert(ticket, event);
+        if told.len() > MOST_TOLD {
+            told.pop_first();
+        }
+    }
+
+    /// More of a denial that was told.
+    pub(super) fn count(&self, ticket: u64, count: u64) {
+        if let Some(event) = self.told.borrow().get(&ticket) {
+            self.events.report(Event { count, ..event.clone() });
         }
     }
 }

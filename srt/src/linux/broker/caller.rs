@@ -212,14 +212,15 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// Is a signal about to be delivered to a thread, named by its entry in `/proc`? One that is ignored is never pending. A shared one counts only where there is no other thread to take it. See
+/// Is a signal about to be delivered to a thread, named by its entry in `/proc`? One that is ignored is never pending. A shared one counts only where no other thread would take it. See
 /// proc_pid_status(5).
 pub(super) fn has_signal(thread: i32) -> bool {
     let Ok(text) = std::fs::read_to_string(format!("/proc/{thread}/status")) else { return false };
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let mask = |name: &str| field(name).and_then(|value| u64::from_str_radix(value, 16).ok()).unwrap_or(0);
-    let alone = field("Threads:") == Some("1");
-    let pending = mask("SigPnd:") | if alone { mask("ShdPnd:") } else { 0 };
+    // The kernel gives a shared signal to the first thread, where that would take it.
+    let first = field("Threads:") == Some("1") || field("Pid:") == field("Tgid:");
+    let pending = mask("SigPnd:") | if first { mask("ShdPnd:") } else { 0 };
     pending & !mask("SigBlk:") != 0
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use super::super::channel::{Channel, Report};
-use super::super::question::{Answer, Matter};
+use super::super::question::{Answer, Denied, Matter};
+use super::told::{Again, Told};
 
 /// The desk: questions go out by the channel, and the thread that reads it brings the answers.
 #[derive(Debug)]
@@ -18,11 +19,12 @@ pub(in crate::linux) struct Desk {
     next: AtomicU64,
     open: Mutex<HashMap<u64, Option<Answer>>>,
     answered: Condvar,
+    told: Mutex<Told>,
 }
 
 impl Desk {
     pub(in crate::linux) fn new(channel: Arc<Channel>) -> Self {
-        Desk { channel, next: AtomicU64::new(1), open: Mutex::default(), answered: Condvar::new() }
+        Desk { channel, next: AtomicU64::new(1), open: Mutex::default(), answered: Condvar::new(), told: Mutex::default() }
     }
 
     /// Sends a question; its number.
@@ -35,6 +37,34 @@ impl Desk {
         let sent = self.channel.report(&Report::Question { ticket, matter: matter.clone() }, process.as_slice());
         sent.inspect_err(|_| self.forget(ticket))?;
         Ok(ticket)
+    }
+
+    /// Counts a denial where the same was told a moment ago.
+    pub(super) fn count(&self, thread: i32, denied: &Denied) -> bool {
+        self.told().count(thread, denied, Instant::now())
+    }
+
+    /// A denial that was told under this number stands for more of the same.
+    pub(super) fn was_told(&self, thread: i32, denied: Denied, ticket: u64) {
+        let over = self.told().add(thread, denied, ticket, Instant::now());
+        self.tell_again(&over);
+    }
+
+    /// Tells everything that was only counted: the run ends.
+    pub(in crate::linux) fn finish(&self) {
+        let counted = self.told().finish();
+        self.tell_again(&counted);
+    }
+
+    fn tell_again(&self, counted: &[Again]) {
+        for Again { ticket, count } in counted {
+            // The supervisor is gone, and nobody left to be told.
+            let _ = self.channel.report(&Report::Again { ticket: *ticket, count: *count }, &[]);
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An answer that came.

@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::call::{PathAt, WRITE_INTENT};
@@ -120,7 +120,8 @@ fn attempt(work: &Work<'_>, place: &Place, opening: Opening) -> Result<OwnedFd, 
     if place.directory {
         return Err(if opening.has(libc::O_CREAT) { Errno::ISDIR } else { not_a_file(place) });
     }
-    open_patiently(work, place.parent.as_fd(), &place.name, opening, libc::O_NOFOLLOW)
+    // Not by O_NOFOLLOW, which the caller would find among the flags of its descriptor.
+    open_patiently(work, place.parent.as_fd(), &place.name, opening, ResolveFlags::NO_SYMLINKS)
 }
 
 fn not_a_file(place: &Place) -> Errno {
@@ -132,10 +133,41 @@ fn not_a_file(place: &Place) -> Errno {
     }
 }
 
+/// Every flag of open(2) that the kernel knows; openat2(2) refuses others, which open(2) ignores.
+const KNOWN: i32 = libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_EXCL
+    | libc::O_NOCTTY
+    | libc::O_TRUNC
+    | libc::O_APPEND
+    | libc::O_NONBLOCK
+    | libc::O_SYNC
+    | libc::O_ASYNC
+    | libc::O_DIRECT
+    | LARGE_FILE
+    | libc::O_DIRECTORY
+    | libc::O_NOFOLLOW
+    | libc::O_NOATIME
+    | libc::O_CLOEXEC
+    | libc::O_TMPFILE;
+/// `O_LARGEFILE`, which open(2) sets by itself for 64-bit programs and openat2(2) does not.
+#[cfg(target_arch = "x86_64")]
+const LARGE_FILE: i32 = 0o100_000;
+#[cfg(not(target_arch = "x86_64"))]
+const LARGE_FILE: i32 = 0o400_000;
+
 /// First without waiting, so that the broker is not held up; where that is not possible, waiting, on a thread that others do not need.
-fn open_patiently(work: &Work<'_>, directory: BorrowedFd<'_>, name: &CStr, opening: Opening, more: i32) -> Result<OwnedFd, Errno> {
-    let flags = (opening.flags | more | libc::O_NOCTTY | libc::O_CLOEXEC) & !libc::O_NONBLOCK;
-    let open = |flags: i32| rustix::fs::openat(directory, name, OFlags::from_bits_retain(flags as u32), mode(opening.mode));
+fn open_patiently(
+    work: &Work<'_>,
+    directory: BorrowedFd<'_>,
+    name: &CStr,
+    opening: Opening,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    let flags = (opening.flags & KNOWN | LARGE_FILE | libc::O_NOCTTY | libc::O_CLOEXEC) & !libc::O_NONBLOCK;
+    // openat2(2) takes a mode only with a file that is made.
+    let mode = if opening.has(libc::O_CREAT) { mode(opening.mode) } else { Mode::empty() };
+    let open = |flags: i32| rustix::fs::openat2(directory, name, OFlags::from_bits_retain(flags as u32), mode, resolve);
     if opening.has(libc::O_NONBLOCK) {
         return open(flags | libc::O_NONBLOCK);
     }
@@ -171,7 +203,8 @@ fn reopen(work: &Work<'_>, policy: &FsPolicy, place: &Place, object: OwnedFd, op
         judge::admit_object(policy, &object)?;
     }
     let name = std::ffi::CString::new(own_link(object.as_fd())).map_err(|_| Errno::INVAL)?;
-    let file = open_patiently(work, CWD, &name, opening, 0).map_err(|errno| judge::explain_object(policy, &object, errno))?;
+    let file =
+        open_patiently(work, CWD, &name, opening, ResolveFlags::empty()).map_err(|errno| judge::explain_object(policy, &object, errno))?;
     Ok(finish(file, opening))
 }
 

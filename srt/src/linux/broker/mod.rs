@@ -32,6 +32,7 @@ mod resolve;
 mod sockets;
 mod stop;
 mod terminal;
+mod told;
 mod work;
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};

@@ -108,6 +108,10 @@ pub(super) fn link(work: &Work<'_>, from: PathAt, to: PathAt, flags: i32) -> Res
     }
     let policy = work.policy();
     let source = source(work, from, flags)?;
+    if let Source::Place(old) = &source {
+        // Said before anything is said about the new name.
+        old.object()?;
+    }
     let to = place(work, to)?;
     let (old, object) = match &source {
         Source::Place(old) => {

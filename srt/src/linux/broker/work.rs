@@ -88,8 +88,15 @@ impl Work<'_> {
             Target::Call(arguments) => DeniedTarget::Call(*arguments),
         };
         let (call, errno) = (self.caller.notification.number, denial.errno.raw_os_error());
+        let denied = Denied { call, errno, target, rule: denial.rule.clone() };
+        if self.broker.desk.count(self.caller.notification.thread, &denied) {
+            return;
+        }
         // Where it cannot be told, it stays denied.
-        let _ = self.ask(&Matter::Denied(Denied { call, errno, target, rule: denial.rule.clone() }));
+        if let Ok(ticket) = self.put(&Matter::Denied(denied.clone())) {
+            let _ = self.wait(ticket);
+            self.broker.desk.was_told(self.caller.notification.thread, denied, ticket);
+        }
     }
 
     /// May this destination be reached?
@@ -98,7 +105,14 @@ impl Work<'_> {
     }
 
     fn ask(&self, matter: &Matter) -> Result<Answer, Errno> {
-        let ticket = self.broker.desk.put(matter, self.caller.pidfd().ok())?;
+        self.put(matter).and_then(|ticket| self.wait(ticket))
+    }
+
+    fn put(&self, matter: &Matter) -> Result<u64, Errno> {
+        self.broker.desk.put(matter, self.caller.pidfd().ok())
+    }
+
+    fn wait(&self, ticket: u64) -> Result<Answer, Errno> {
         let answer = self.broker.pool.while_waiting(self.broker, &self.caller, |pause| self.broker.desk.wait(ticket, pause));
         self.broker.desk.forget(ticket);
         answer
