@@ -47,9 +47,10 @@ fn a_storm_of_signals_that_restart_calls_is_not_noticed() {
     });
 }
 
-/// Calls on files and datagram sockets never end with EINTR outside, whatever the handler says.
+/// A call that waits to be received by the broker can be interrupted, and a handler without SA_RESTART makes that EINTR (seccomp_unotify(2)); the probe calls again. Each call
+/// is made once or not at all: nothing is there already, and nothing is gone.
 #[test]
-fn a_storm_of_signals_that_interrupt_calls_is_not_noticed() {
+fn a_storm_of_signals_that_interrupt_calls_makes_no_call_twice() {
     for_each_identity(|who| {
         let area = Area::new(who);
         area.dir("outside/s");

@@ -167,12 +167,12 @@ fn a_denied_file_is_changed_in_no_way() {
             let mut before = None;
             let prepare = || {
                 area.file("work/d/held.key", "kept");
-                before = Some(area.snapshot());
+                before = Some(srt_tests::Snapshot::of(&area.path("work")));
             };
             let command = format!("{} {}", srt_tests::probe().display(), words(&area, line).join(" "));
             let (outcome, events) = prepared_late(&area, &rules, prepare, &command);
             assert_eq!(outcome.out().lines().last(), Some(DENIED[0]), "{line}\n{outcome}");
-            before.expect("it was prepared").assert_unchanged(area.root());
+            before.expect("it was prepared").assert_unchanged(&area.path("work"));
             assert_eq!(events.len(), 1, "{line}: {events}\n{outcome}");
         });
     });

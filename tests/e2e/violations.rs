@@ -146,17 +146,17 @@ fn a_refused_system_call_is_one_event() {
 #[test]
 fn a_connection_that_no_rule_allows_is_one_event() {
     let rows = [
-        ("connect-tcp", "192.0.2.1:80", "connect"),
-        ("connect-tcp", "[2001:db8::1]:443", "connect"),
-        ("send-udp", "192.0.2.1:99", "sendto"),
+        ("connect-tcp", "192.0.2.1:80", "connect", "net.default"),
+        ("connect-tcp", "[2001:db8::1]:443", "connect", "net.default"),
+        ("send-udp", "192.0.2.1:99", "sendto", "net.udp"),
     ];
     for_each_identity(|who| {
-        each(rows, |(operation, target, call)| {
+        each(rows, |(operation, target, call, rule)| {
             let area = Area::new(who);
             let (outcome, events) = Events::of_probe(&area, &area.rules(), &[operation, target]);
             outcome.assert_prints("ECONNREFUSED");
             let errno = &["ECONNREFUSED"];
-            events.assert_only(Expected { kind: "net.connect", operations: &[call], target, errno, rule: "net.default" }, &outcome);
+            events.assert_only(Expected { kind: "net.connect", operations: &[call], target, errno, rule }, &outcome);
         });
     });
 }

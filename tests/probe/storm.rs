@@ -56,6 +56,16 @@ fn storm(arguments: &[String]) -> Answer {
     Ok(format!("{} signals={}", tally.text(), if signals > rounds as u64 / 100 { "many" } else { "few" }))
 }
 
+/// Calls until it is not interrupted. Had an interrupted call taken effect, the next one would find it.
+fn again<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
 /// What the storm works on.
 struct Names {
     file: std::ffi::CString,
@@ -80,17 +90,17 @@ impl Names {
         let [file, moved, linked] = [&self.file, &self.moved, &self.linked].map(address);
         let mut tally = Tally::default();
         for _ in 0..rounds {
-            let opened = raw(libc::SYS_openat, [CWD, file, (libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY).into(), 0o644, 0, 0]);
+            let opened = again(|| raw(libc::SYS_openat, [CWD, file, (libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY).into(), 0o644, 0, 0]));
             tally.add(&opened);
             if let Ok(fd) = opened {
                 raw(libc::SYS_close, [fd, 0, 0, 0, 0, 0])?;
             }
-            tally.add(&raw(libc::SYS_linkat, [CWD, file, CWD, linked, 0, 0]));
-            tally.add(&raw(libc::SYS_renameat2, [CWD, file, CWD, moved, 0, 0]));
-            tally.add(&raw(libc::SYS_unlinkat, [CWD, moved, 0, 0, 0, 0]));
-            tally.add(&raw(libc::SYS_unlinkat, [CWD, linked, 0, 0, 0, 0]));
+            tally.add(&again(|| raw(libc::SYS_linkat, [CWD, file, CWD, linked, 0, 0])));
+            tally.add(&again(|| raw(libc::SYS_renameat2, [CWD, file, CWD, moved, 0, 0])));
+            tally.add(&again(|| raw(libc::SYS_unlinkat, [CWD, moved, 0, 0, 0, 0])));
+            tally.add(&again(|| raw(libc::SYS_unlinkat, [CWD, linked, 0, 0, 0, 0])));
             let client = socket(libc::AF_UNIX.into(), libc::SOCK_DGRAM.into(), 0)?;
-            tally.add(&aim("connect", std::os::fd::AsRawFd::as_raw_fd(&client).into(), self.server.place()));
+            tally.add(&again(|| aim("connect", std::os::fd::AsRawFd::as_raw_fd(&client).into(), self.server.place())));
         }
         Ok(tally)
     }

@@ -139,9 +139,16 @@ impl Listener {
     }
 
     fn ioctl<T>(&self, request: libc::Ioctl, argument: &mut T) -> Result<i32, Errno> {
-        // SAFETY: each request's argument is a valid structure of the size that its number holds (asserted above).
-        let result = unsafe { libc::ioctl(self.0.as_raw_fd(), request, std::ptr::from_mut(argument)) };
-        if result >= 0 { Ok(result) } else { Err(last_error()) }
+        loop {
+            // SAFETY: each request's argument is a valid structure of the size that its number holds (asserted above).
+            let result = unsafe { libc::ioctl(self.0.as_raw_fd(), request, std::ptr::from_mut(argument)) };
+            match last_error() {
+                _ if result >= 0 => return Ok(result),
+                // A signal of the command to PID 1 must not cost an answer.
+                Errno::INTR => {}
+                error => return Err(error),
+            }
+        }
     }
 }
 

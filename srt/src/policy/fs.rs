@@ -174,10 +174,19 @@ impl FsPolicy {
             Matcher::Path(root) => path.is_within(root).then(|| root.depth()),
             Matcher::Glob(glob) if !glob.could_cover(path) => None,
             Matcher::Glob(glob) => path.ancestors().find(|ancestor| glob.matches(ancestor)).map(|ancestor| ancestor.depth()),
-            Matcher::Protected(name) => {
-                self.write_roots.iter().filter(|root| path.is_within(root)).filter_map(|root| name.protects(path, root)).max()
-            }
+            Matcher::Protected(name) => self.roots_of(path).filter_map(|root| name.protects(path, &root)).max(),
         }
+    }
+
+    /// The write roots that `path` lies in or is: named ones, and what a pattern of `allowWrite` matches.
+    pub(super) fn roots_of(&self, path: &AbsPath) -> impl Iterator<Item = AbsPath> {
+        let named = self.write_roots.iter().filter(|root| path.is_within(root)).cloned();
+        let patterns = self.rules.iter().filter(|rule| rule.effect == FsEffect::AllowWrite);
+        let matched = patterns.filter_map(|rule| match &rule.matcher {
+            Matcher::Glob(glob) if glob.could_cover(path) => path.ancestors().find(|ancestor| glob.matches(ancestor)),
+            _ => None,
+        });
+        named.chain(matched)
     }
 }
 

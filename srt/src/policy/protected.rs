@@ -15,13 +15,23 @@ pub struct ProtectedName {
     pub name: &'static str,
     /// Trailing components that must match; what lies below them is protected with them.
     pub components: &'static [&'static str],
+    /// Where not empty, these components must come before them, with one or more of any name in between.
+    pub below: &'static [&'static str],
     /// Why it is protected.
     pub reason: &'static str,
 }
 
 const fn row(name: &'static str, components: &'static [&'static str], reason: &'static str) -> ProtectedName {
-    ProtectedName { name, components, reason }
+    ProtectedName { name, components, below: &[], reason }
 }
+
+/// A name at any depth below a directory of git's.
+const fn git_row(name: &'static str, below: &'static [&'static str], components: &'static [&'static str]) -> ProtectedName {
+    ProtectedName { name, components, below, reason: "git takes hooks and configuration of submodules and worktrees from it" }
+}
+
+const MODULES: &[&str] = &[".git", "modules"];
+const WORKTREES: &[&str] = &[".git", "worktrees"];
 
 const SHELL: &str = "shells run it at the next login or start";
 const GIT: &str = "git runs programs that it names";
@@ -48,6 +58,12 @@ pub const PROTECTED_NAMES: &[ProtectedName] = &[
     row(".git/config", &[".git", "config"], GIT),
     row(".git/config.worktree", &[".git", "config.worktree"], GIT),
     row(".git/commondir", &[".git", "commondir"], "git takes hooks and config from the directory that it names"),
+    git_row(".git/modules/*/hooks", MODULES, &["hooks"]),
+    git_row(".git/modules/*/config", MODULES, &["config"]),
+    git_row(".git/modules/*/config.worktree", MODULES, &["config.worktree"]),
+    git_row(".git/modules/*/commondir", MODULES, &["commondir"]),
+    git_row(".git/worktrees/*/config.worktree", WORKTREES, &["config.worktree"]),
+    git_row(".git/worktrees/*/commondir", WORKTREES, &["commondir"]),
     row(".ripgreprc", &[".ripgreprc"], "ripgrep runs the preprocessor that it names"),
     row(".mcp.json", &[".mcp.json"], "agents start the servers that it names"),
     row(".vscode", &[".vscode"], EDITOR),
@@ -83,9 +99,17 @@ pub(super) fn may_protect(path: &AbsPath) -> bool {
 }
 
 impl ProtectedName {
+    /// Does it hold names at any depth of what is at `path`, because that is, or lies in, the directory in which they are protected?
+    pub(super) fn is_around(&self, path: &AbsPath) -> bool {
+        let names: Vec<&OsStr> = path.components().collect();
+        let same = |name: &OsStr, wanted: &str| name.as_bytes().eq_ignore_ascii_case(wanted.as_bytes());
+        let is_here = |part: &[&OsStr]| part.iter().zip(self.below).all(|(name, wanted)| same(name, wanted));
+        !self.below.is_empty() && names.windows(self.below.len()).any(is_here)
+    }
+
     /// Is this the first component? Letter case does not matter.
     pub(super) fn begins_with(&self, name: &OsStr) -> bool {
-        self.components.first().is_some_and(|first| name.as_bytes().eq_ignore_ascii_case(first.as_bytes()))
+        self.below.iter().chain(self.components).next().is_some_and(|first| name.as_bytes().eq_ignore_ascii_case(first.as_bytes()))
     }
 
     /// Depth of the protected object (number of components from the root) where `path` is one, or lies inside one, whose last component is strictly
@@ -97,8 +121,12 @@ impl ProtectedName {
         let names: Vec<&OsStr> = path.components().collect();
         let first_end = root.depth().max(self.components.len() - 1) + 1;
         (first_end..=names.len()).find(|&end| {
-            let tail = &names[end - self.components.len()..end];
-            tail.iter().zip(self.components).all(|(name, wanted)| same(name, wanted))
+            let start = end - self.components.len();
+            let all = |names: &[&OsStr], wanted: &[&str]| names.iter().zip(wanted).all(|(name, wanted)| same(name, wanted));
+            // One name at least lies between.
+            let above = &names[..start.saturating_sub(1)];
+            all(&names[start..end], self.components)
+                && (self.below.is_empty() || above.windows(self.below.len()).any(|part| all(part, self.below)))
         })
     }
 }
@@ -122,6 +150,16 @@ mod tests {
         assert_eq!(protecting("/w/.GIT/Hooks", "/w"), Some(".git/hooks"));
         assert_eq!(protecting("/w/.git/objects/x", "/w"), None);
         assert_eq!(protecting("/w/hooks", "/w"), None);
+    }
+
+    #[test]
+    fn configuration_of_submodules_and_worktrees_is_protected_at_any_depth() {
+        assert_eq!(protecting("/w/.git/modules/a/config", "/w"), Some(".git/modules/*/config"));
+        assert_eq!(protecting("/w/r/.git/modules/a/modules/b/hooks/pre-commit", "/w"), Some(".git/modules/*/hooks"));
+        assert_eq!(protecting("/w/.git/worktrees/t/commondir", "/w"), Some(".git/worktrees/*/commondir"));
+        assert_eq!(protecting("/w/.git/modules/config", "/w"), None);
+        assert_eq!(protecting("/w/modules/a/config", "/w"), None);
+        assert_eq!(protecting("/w/.git/modules/a/index", "/w"), None);
     }
 
     #[test]

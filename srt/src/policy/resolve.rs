@@ -259,17 +259,12 @@ impl Rules<'_> {
         let found = found?;
         check_private_area(list, &found.path)?;
         let create = expanded.directory && expanded.pattern.is_none() && list.effect == FsEffect::AllowWrite;
-        rules.extend(self.link_itself(list, literal, &found.path, &template));
+        // What a denied name leads through must not be led elsewhere.
+        if list.effect == FsEffect::DenyWrite {
+            rules.extend(found.links.iter().map(|link| FsRule { matcher: Matcher::Path(link.clone()), lexical: None, ..template.clone() }));
+        }
         rules.push(FsRule { matcher: Matcher::Path(found.path), lexical: Some(literal.clone()), create, ..template });
         Ok(rules)
-    }
-
-    /// A denied name that is a link: what it leads to is denied by its real path, and the link must not be replaced by another.
-    fn link_itself(&self, list: List, literal: &AbsPath, real: &AbsPath, template: &FsRule) -> Option<FsRule> {
-        let parent = self.lookup.real_path(&literal.parent()?).ok()?.path;
-        let own = parent.join(literal.file_name()?);
-        let denied = list.effect == FsEffect::DenyWrite && own != *real;
-        denied.then(|| FsRule { matcher: Matcher::Path(own), lexical: None, ..template.clone() })
     }
 
     fn rule(&self, list: List, index: usize, spelled: &str, origin: &Origin) -> FsRule {

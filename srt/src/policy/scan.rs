@@ -42,7 +42,8 @@ impl Survey<'_> {
         let Ok(children) = self.lookup.children(directory) else { return };
         for (name, kind) in children {
             let path = directory.join(&name);
-            let git_file = kind == FileKind::Other && name.as_bytes().eq_ignore_ascii_case(b".git");
+            // A file that names a directory elsewhere, or a link to one.
+            let git_file = kind != FileKind::Directory && name.as_bytes().eq_ignore_ascii_case(b".git");
             if git_file || (may_be_protected(&name) && is_protected(self.policy, &path)) {
                 self.found.push(Found { path, kind });
             } else if kind == FileKind::Directory {
@@ -165,8 +166,10 @@ fn named_by_allow_read(policy: &FsPolicy, link: &AbsPath) -> bool {
 /// A `.git` *file* (worktree, submodule) names a directory elsewhere, whose hooks and configuration need the same protection, as does the file.
 pub(super) fn git_directories(found: &[Found], lookup: &dyn PathLookup) -> Vec<FsRule> {
     let mut rules = Vec::new();
-    for file in found.iter().map(|found| &found.path) {
-        let Some(directory) = git_directory(file, lookup) else { continue };
+    for Found { path: file, kind } in found {
+        let linked = || lookup.real_path(file).ok().filter(|found| found.kind == Some(FileKind::Directory)).map(|found| found.path);
+        let directory = if *kind == FileKind::Symlink { linked() } else { git_directory(file, lookup) };
+        let Some(directory) = directory else { continue };
         let common = common_directory(&directory, lookup);
         rules.push(git_rule(file.clone()));
         for directory in [Some(directory), common].into_iter().flatten() {

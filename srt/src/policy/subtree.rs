@@ -16,7 +16,7 @@ impl FsPolicy {
         self.denials().find(|rule| match &rule.matcher {
             Matcher::Path(path) => path.is_strictly_within(from) || path.is_strictly_within(to),
             Matcher::Glob(glob) => !glob.is_same_below(from, to) && (glob.could_match_below(from) || glob.could_match_below(to)),
-            Matcher::Protected(name) => self.begins(name, from) != self.begins(name, to),
+            Matcher::Protected(name) => self.begins(name, from) != self.begins(name, to) || name.is_around(from) != name.is_around(to),
         })
     }
 
@@ -25,7 +25,7 @@ impl FsPolicy {
         self.denials().find(|rule| match &rule.matcher {
             Matcher::Path(denied) => denied.is_strictly_within(path),
             Matcher::Glob(glob) => glob.names_below(path),
-            Matcher::Protected(name) => self.begins(name, path),
+            Matcher::Protected(name) => self.begins(name, path) || name.is_around(path),
         })
     }
 
@@ -36,7 +36,16 @@ impl FsPolicy {
     /// Is `path`, below a write root, what a protected name of several components starts with?
     fn begins(&self, name: &ProtectedName, path: &AbsPath) -> bool {
         let first = |path: &AbsPath| path.file_name().is_some_and(|last| name.begins_with(last));
-        name.components.len() > 1 && first(path) && self.write_roots().any(|root| path.is_within(root))
+        (name.components.len() > 1 || !name.below.is_empty()) && first(path) && self.roots_of(path).next().is_some()
+    }
+
+    /// The rule against anything at `path` that is not a directory: a `.git` *file* names the directory from which git takes hooks and configuration
+    /// (gitrepository-layout(5)), so it could lead around every rule on those names.
+    pub fn denies_file(&self, path: &AbsPath) -> Option<&FsRule> {
+        self.denials().find(|rule| match &rule.matcher {
+            Matcher::Protected(name) => name.begins_with(".git".as_ref()) && self.begins(name, path),
+            Matcher::Path(_) | Matcher::Glob(_) => false,
+        })
     }
 }
 
@@ -99,6 +108,31 @@ mod tests {
         assert!(moves(&[], "/w/a", "/w/b"));
         assert!(!links(&[], "/w/.git"));
         assert!(links(&[], "/w/link"));
+    }
+
+    #[test]
+    fn directories_of_submodules_are_neither_left_nor_taken_nor_linked() {
+        assert!(!moves(&[], "/w/.git/x", "/w/.git/modules/y"));
+        assert!(!moves(&[], "/w/.git/modules/y", "/w/x"));
+        assert!(moves(&[], "/w/.git/modules/a/index.lock", "/w/.git/modules/a/index"));
+        assert!(!links(&[], "/w/.git/modules") && !links(&[], "/w/.git/modules/a"));
+    }
+
+    #[test]
+    fn a_git_directory_is_no_file() {
+        let file = |at: &str| policy(&[]).denies_file(&path(at)).is_none();
+        assert!(!file("/w/.git") && !file("/w/a/.GIT"));
+        assert!(file("/w/.claude") && file("/w/x") && file("/w/.gitignore") && file("/w/.git/index"));
+    }
+
+    #[test]
+    fn protected_names_hold_below_what_a_pattern_allows() {
+        let mut rules = policy(&[]).rules().to_vec();
+        rules.push(rule(FsEffect::AllowWrite, Matcher::Glob(Glob::compile("/x/proj*"))));
+        let policy = FsPolicy::new(rules);
+        let may = |target: &str| policy.decide(&path(target), crate::policy::Access::Write).allowed;
+        assert_eq!(["/x/proj2/a", "/x/proj2/.bashrc", "/x/proj2/.git/config", "/x/other"].map(may), [true, false, false, false]);
+        assert!(policy.denies_move(&path("/x/proj2/a"), &path("/x/proj2/.git")).is_some());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Pointers stay numbers here: what they lead to is read once, by [`super::caller`].
 
 use super::super::notify::Notification;
+use super::super::seccomp::NAMESPACE_FLAGS;
 
 /// A path argument: where it starts, and where its text is in the caller's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,10 @@ pub(super) enum Call {
     SendMessage { socket: i32, header: u64, flags: i32 },
     /// sendmmsg(2).
     SendMessages { socket: i32, headers: u64, count: u32, flags: i32 },
+    /// clone(2) of a process that shares its working directory and mask: observed.
+    SharingClone,
+    /// prlimit(2) of a process by its number.
+    Limits { process: i32 },
     /// umask(2): observed.
     Umask,
     /// Anything else that the filter sends: it is refused.
@@ -129,6 +134,8 @@ impl Call {
             libc::SYS_sendmsg => Call::SendMessage { socket: int(0), header: a[1], flags: int(2) },
             libc::SYS_sendmmsg => Call::SendMessages { socket: int(0), headers: a[1], count: word(2), flags: int(3) },
             libc::SYS_umask => Call::Umask,
+            libc::SYS_clone if word(0) & NAMESPACE_FLAGS == 0 => Call::SharingClone,
+            libc::SYS_prlimit64 => Call::Limits { process: int(0) },
             number => legacy(number, a).unwrap_or(Call::Refused),
         }
     }

@@ -4,7 +4,7 @@
 //! of its own.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -65,7 +65,7 @@ pub(super) fn open(work: &Work<'_>, at: PathAt, opening: Opening) -> Result<Effe
     }
     loop {
         if opening.is_nameless() {
-            return match resolver.follow(&place)? {
+            return match if opening.has(libc::O_NOFOLLOW) { None } else { resolver.follow(&place)? } {
                 Some(Followed::Place(next)) => {
                     place = next;
                     continue;
@@ -73,6 +73,15 @@ pub(super) fn open(work: &Work<'_>, at: PathAt, opening: Opening) -> Result<Effe
                 Some(Followed::Object(object)) => nameless(work, &policy, object, opening),
                 None => nameless(work, &policy, place.object()?, opening),
             };
+        }
+        // Reading what is there changes nothing, though the caller would have made it (flock(1)).
+        if let Some(file) = existing(work, &policy, &place, opening)? {
+            return Ok(finish(file, opening));
+        }
+        if let Some(rule) = policy.denies_file(&place.path)
+            && !is_directory(&place)
+        {
+            return Err(judge::refuse(rule, &place, opening.need()));
         }
         // What lies behind a link may be allowed where its own name is not covered; a name that is forbidden is no way to anything.
         let blocked = match judge::verdict(&policy, &place.path) {
@@ -102,6 +111,20 @@ pub(super) fn open(work: &Work<'_>, at: PathAt, opening: Opening) -> Result<Effe
             }
         }
     }
+}
+
+/// The file, where the call would only read one that is there already, and the policy denies writing it.
+fn existing(work: &Work<'_>, policy: &FsPolicy, place: &Place, opening: Opening) -> Result<Option<OwnedFd>, Stop> {
+    let reads = opening.flags & (libc::O_ACCMODE | libc::O_TRUNC | libc::O_EXCL) == libc::O_RDONLY && !opening.is_nameless();
+    if !reads || matches!(judge::verdict(policy, &place.path), Verdict::Allowed) {
+        return Ok(None);
+    }
+    let plain = Opening { flags: opening.flags & !libc::O_CREAT, ..opening };
+    Ok(attempt(work, place, plain).ok())
+}
+
+fn is_directory(place: &Place) -> bool {
+    place.object().and_then(rustix::fs::fstat).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 fn finish(file: OwnedFd, opening: Opening) -> Effect {
@@ -198,14 +221,22 @@ fn is_fifo(file: impl AsFd) -> bool {
 
 /// `/dev/stdout`, `/proc/self/fd/3`: the object that the caller's link leads to, opened anew.
 fn reopen(work: &Work<'_>, policy: &FsPolicy, place: &Place, object: OwnedFd, opening: Opening) -> Result<Effect, Stop> {
+    if super::terminal::is_tty(&object) {
+        return Ok(finish(super::terminal::open(&work.caller, opening.flags)?, opening));
+    }
     // What the caller can write through a descriptor, it may open by the descriptor's name.
-    if !work.holds_for_writing(place) {
+    if !work.holds_for_writing(place, &object) {
         judge::admit_object(policy, &object)?;
     }
     let name = std::ffi::CString::new(own_link(object.as_fd())).map_err(|_| Errno::INVAL)?;
     let file =
         open_patiently(work, CWD, &name, opening, ResolveFlags::empty()).map_err(|errno| judge::explain_object(policy, &object, errno))?;
     Ok(finish(file, opening))
+}
+
+fn same_object(one: &OwnedFd, other: &OwnedFd) -> bool {
+    let identity = |file: &OwnedFd| rustix::fs::fstat(file).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    identity(one).is_some_and(|one| identity(other) == Some(one))
 }
 
 /// `O_TMPFILE`: a file without a name in a directory. It gets a name by link(2), which is judged.
@@ -268,13 +299,14 @@ fn hidden_above(work: &Work<'_>, policy: &FsPolicy, at: PathAt) -> Option<AbsPat
 use std::os::unix::ffi::OsStrExt as _;
 
 impl Work<'_> {
-    /// Is the caller's descriptor of that number in `/proc/<pid>/fd` open for writing?
-    fn holds_for_writing(&self, place: &Place) -> bool {
+    /// Is the caller's descriptor of that number open for writing, and of this very object? The entry in `/proc` is of the process, which may have put another there since.
+    fn holds_for_writing(&self, place: &Place, object: &OwnedFd) -> bool {
         let number = || place.name.to_str().ok()?.parse::<i32>().ok();
         let copy = number().and_then(|number| self.caller.descriptor(number).ok());
         copy.is_some_and(|copy| {
-            debug_assert!(copy.as_raw_fd() >= 0);
-            rustix::fs::fcntl_getfl(&copy).is_ok_and(|flags| flags & OFlags::ACCMODE != OFlags::RDONLY && !flags.contains(OFlags::PATH))
+            same_object(&copy, object)
+                && rustix::fs::fcntl_getfl(&copy)
+                    .is_ok_and(|flags| flags & OFlags::ACCMODE != OFlags::RDONLY && !flags.contains(OFlags::PATH))
         })
     }
 }

@@ -71,12 +71,39 @@ pub(super) fn refuse(rule: &FsRule, place: &Place, need: Need) -> Stop {
 
 /// A call that the kernel refused: by the policy, whose read-only mounts and Landlock rules it met, or for a reason of its own.
 pub(super) fn explain(policy: &FsPolicy, place: &Place, need: Need, errno: Errno) -> Stop {
-    // Landlock's errno is also that of plain permissions.
-    let by_policy = errno == Errno::ROFS || errno == Errno::ACCESS && would_fail(place, need).is_none();
-    match by_policy.then(|| verdict(policy, &place.path)) {
-        Some(Verdict::NotCovered(rule) | Verdict::Forbidden(rule)) => Denial::by(rule, errno, place.path.clone()).into(),
-        _ => errno.into(),
+    // Landlock's errno is also that of plain permissions; and of a read-only mount the kernel says so before it looks whether anything is there.
+    if !matches!(errno, Errno::ROFS | Errno::ACCESS) {
+        return errno.into();
     }
+    match verdict(policy, &place.path) {
+        Verdict::Allowed => errno.into(),
+        Verdict::NotCovered(rule) | Verdict::Forbidden(rule) => match would_fail(place, need) {
+            Some(errno) => errno.into(),
+            None => Denial::by(rule, errno, place.path.clone()).into(),
+        },
+    }
+}
+
+/// As [`explain`], for a call on two names. `EXDEV` is the policy's where one file system was mounted in parts.
+pub(super) fn explain_pair(policy: &FsPolicy, from: Option<&Place>, to: &Place, need: Need, errno: Errno) -> Stop {
+    let by_mounts = errno == Errno::XDEV && from.is_some_and(|from| device(from) == device(to));
+    for (place, need) in from.map(|from| (from, Need::Removed)).into_iter().chain([(to, need)]) {
+        let stop = match verdict(policy, &place.path) {
+            Verdict::NotCovered(rule) | Verdict::Forbidden(rule) if by_mounts && would_fail(place, need).is_none() => {
+                Denial::by(rule, errno, place.path.clone()).into()
+            }
+            _ => explain(policy, place, need, errno),
+        };
+        match stop {
+            Stop::Errno(same) if same == errno => {}
+            stop => return stop,
+        }
+    }
+    errno.into()
+}
+
+fn device(place: &Place) -> Option<u64> {
+    rustix::fs::fstat(&place.parent).map(|stat| stat.st_dev).ok()
 }
 
 /// As [`admit`], for an object that is held open: judged by the name that it has now. What has none (pipes, memory, files that were removed) is nobody's.
@@ -111,8 +138,9 @@ fn errno_of(rule: &FsRule) -> Errno {
     if rule.effect == FsEffect::DenyRead { Errno::ACCESS } else { Errno::PERM }
 }
 
+/// Both the directory, which holds the name, and what is there, which may be a mount of its own.
 fn is_read_only(place: &Place) -> bool {
-    is_on_read_only_mount(&place.parent)
+    is_on_read_only_mount(&place.parent) && place.object().map_or(true, |object| is_on_read_only_mount(&object))
 }
 
 fn is_on_read_only_mount(object: &OwnedFd) -> bool {

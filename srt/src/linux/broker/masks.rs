@@ -24,6 +24,8 @@ struct Known {
     threads: HashMap<i32, (OwnedFd, u32)>,
     /// Thread groups that have called umask(2). Numbers that are used again only cost time.
     changed: HashSet<i32>,
+    /// Some process shares its mask with another (`CLONE_FS`).
+    shared: bool,
 }
 
 impl Masks {
@@ -41,13 +43,20 @@ impl Masks {
     /// Remembers one, in the place of all where there are too many.
     pub(super) fn remember(&self, thread: i32, owner: Owner, pidfd: OwnedFd, mask: u32) {
         let mut known = self.known();
-        if !owner.alone && known.changed.contains(&owner.group) {
+        if known.shared || !owner.alone && known.changed.contains(&owner.group) {
             return;
         }
         if known.threads.len() >= MOST {
             known.threads.clear();
         }
         known.threads.insert(thread, (pidfd, mask));
+    }
+
+    /// From now on processes share masks, so that nobody's can be remembered.
+    pub(super) fn give_up(&self) {
+        let mut known = self.known();
+        known.threads.clear();
+        known.shared = true;
     }
 
     /// A thread of this group is about to call umask(2), which is named where it can be told.

@@ -151,6 +151,9 @@ fn take_over(work: &Work<'_>, control: &mut [u8]) -> Result<Vec<OwnedFd>, Errno>
                 copies.push(copy);
             }
         } else if level == libc::SOL_SOCKET && kind == libc::SCM_CREDENTIALS && end - at >= CONTROL_HEADER + 4 {
+            if number(at + CONTROL_HEADER, control) != work.caller.own_group()? {
+                return Err(Errno::PERM);
+            }
             let own = rustix::process::getpid().as_raw_nonzero().get();
             control[at + CONTROL_HEADER..at + CONTROL_HEADER + 4].copy_from_slice(&own.to_ne_bytes());
         }
@@ -171,7 +174,9 @@ fn destination(work: &Work<'_>, outlet: &Outlet, bytes: Vec<u8>) -> Result<(Vec<
                 Answer::Proceed | Answer::Redirected(_) => Ok((bytes, None)),
             }
         }
-        Address::Path(path) if outlet.kind != SocketType::STREAM => {
+        // Connected packets go where they are connected to, whatever address is named (unix(7)).
+        _ if outlet.kind == SocketType::SEQPACKET => Ok((Vec::new(), None)),
+        Address::Path(path) if datagrams => {
             let object = peers::socket_at(work, &path)?;
             Ok((peers::address_of(&object), Some(object)))
         }
@@ -233,7 +238,7 @@ fn send_now_or_wait(work: &Work<'_>, outlet: &Outlet, message: &Message, data: &
         Err(Errno::AGAIN) if outlet.waits() => work.while_blocked(|| send(outlet.flags)),
         result => result,
     };
-    if result == Err(Errno::PIPE) && outlet.flags & libc::MSG_NOSIGNAL == 0 {
+    if result == Err(Errno::PIPE) && outlet.kind == SocketType::STREAM && outlet.flags & libc::MSG_NOSIGNAL == 0 {
         work.signal(libc::SIGPIPE);
     }
     result

@@ -36,7 +36,7 @@ mod told;
 mod work;
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -81,8 +81,8 @@ pub(super) struct Broker {
     peers: Peers,
     masks: masks::Masks,
     foreign_proc: bool,
-    /// Held for reading by whoever changes names, for writing by whoever must find a name unchanged.
-    names: RwLock<()>,
+    /// Held by whoever moves or links names.
+    names: Mutex<()>,
 }
 
 impl Broker {
@@ -104,7 +104,7 @@ impl Broker {
             peers: Peers::default(),
             masks: masks::Masks::default(),
             foreign_proc,
-            names: RwLock::new(()),
+            names: Mutex::new(()),
         });
         Pool::start(&broker)?;
         Ok(broker)
@@ -150,34 +150,48 @@ impl Broker {
 
 /// The one place that knows which module performs what.
 fn perform(work: &Work<'_>, call: Call) -> Result<Effect, Stop> {
-    let stable = || work.broker.names.read().unwrap_or_else(PoisonError::into_inner);
+    // Whoever moves or links names does so alone: what was found out about a name holds until it is acted on.
+    let alone = || work.broker.names.lock().unwrap_or_else(PoisonError::into_inner);
     match call {
         Call::Open { at, flags, mode } => files::open(work, at, Opening { flags, mode }),
         Call::Look { at, flags } => files::look(work, at, flags),
         Call::MakeDirectory { at, mode } => names::make_directory(work, at, mode),
         Call::MakeNode { at, mode, device } => names::make_node(work, at, mode, device),
         Call::Remove { at, flags } => {
-            let _names = stable();
+            let _names = alone();
             names::remove(work, at, flags)
         }
         Call::Rename { from, to, flags } => {
-            let _names = stable();
+            let _names = alone();
             names::rename(work, from, to, flags)
         }
-        Call::Link { from, to, flags } => names::link(work, from, to, flags),
+        Call::Link { from, to, flags } => {
+            let _names = alone();
+            names::link(work, from, to, flags)
+        }
         Call::Symlink { text, at } => {
-            let _names = stable();
+            let _names = alone();
             names::symlink(work, text, at)
+        }
+        Call::Bind { socket, address, length } => {
+            let _names = alone();
+            sockets::bind(work, socket, address, length)
         }
         Call::Truncate { at, length } => names::truncate(work, at, length),
         Call::Change { subject, change } => attributes::change(work, subject, change),
         Call::Connect { socket, address, length } => sockets::connect(work, socket, address, length),
-        Call::Bind { socket, address, length } => sockets::bind(work, socket, address, length),
         Call::SendTo { socket, data, size, flags, address, length } => {
             messages::send_to(work, socket, (data, size), flags, (address, length))
         }
         Call::SendMessage { socket, header, flags } => messages::send_message(work, socket, header, flags),
         Call::SendMessages { socket, headers, count, flags } => messages::send_messages(work, socket, headers, count, flags),
+        Call::SharingClone => {
+            work.broker.masks.give_up();
+            Ok(Effect::LetGo)
+        }
+        // Limits of `init` would keep it from its work. Registers hold the number, so nobody can change it any more.
+        Call::Limits { process } if process == work.caller.notification.thread || process == work.caller.own_group()? => Ok(Effect::LetGo),
+        Call::Limits { .. } => Err(work.refused(Errno::PERM, "syscall.filter").into()),
         Call::Umask => {
             work.broker.masks.forget(work.caller.group().ok());
             Ok(Effect::LetGo)

@@ -11,9 +11,10 @@ use rustix::io::Errno;
 
 use super::super::sys::raw;
 use super::call::PathAt;
-use super::judge::{self, Need, Verdict, named};
+use super::judge::{self, Need};
+use super::peers;
 use super::resolve::{Followed, Place, own_link};
-use super::stop::{Denial, Stop};
+use super::stop::Stop;
 use super::work::{Effect, Work};
 
 /// A call on one name, relative to its directory.
@@ -52,6 +53,9 @@ pub(super) fn make_node(work: &Work<'_>, at: PathAt, mode: u32, device: u64) -> 
         work.refuse_set_id()?;
     }
     let place = place(work, at)?;
+    if let Some(rule) = work.policy().denies_file(&place.path) {
+        return Err(judge::refuse(rule, &place, Need::Free));
+    }
     work.take_umask()?;
     at_place(work, &place, Need::Free, libc::SYS_mknodat, [mode as usize, device as usize, 0])
 }
@@ -90,15 +94,16 @@ pub(super) fn rename(work: &Work<'_>, from: PathAt, to: PathAt, flags: u32) -> R
     if let Some(rule) = policy.denies_move(&from.path, &to.path) {
         return Err(judge::refuse(rule, &from, Need::Removed));
     }
+    peers::may_move(work, from.object()?.as_fd(), &to.path)?;
+    if flags & libc::RENAME_EXCHANGE != 0 {
+        peers::may_move(work, to.object()?.as_fd(), &from.path)?;
+    }
     let (old, new) = (from.spelled(), to.spelled());
     let arguments =
         [from.parent.as_raw_fd() as usize, old.as_ptr() as usize, to.parent.as_raw_fd() as usize, new.as_ptr() as usize, flags as usize, 0];
     // SAFETY: both names are terminated and outlive the call.
     let result = unsafe { raw(libc::SYS_renameat2, arguments) };
-    result.map(Effect::Value).map_err(|errno| match judge::explain(&policy, &from, Need::Removed, errno) {
-        Stop::Errno(errno) => judge::explain(&policy, &to, need, errno),
-        denied => denied,
-    })
+    result.map(Effect::Value).map_err(|errno| judge::explain_pair(&policy, Some(&from), &to, need, errno))
 }
 
 /// link(2): the old name is judged too, because a second name would lead to the same content.
@@ -119,17 +124,17 @@ pub(super) fn link(work: &Work<'_>, from: PathAt, to: PathAt, flags: i32) -> Res
             (old.spelled(), None)
         }
         Source::Object(object) => {
-            if let Some(path) = named(object)? {
-                match judge::verdict(&policy, &path) {
-                    Verdict::Forbidden(rule) => return Err(Denial::by(rule, Errno::PERM, path).into()),
-                    Verdict::Allowed | Verdict::NotCovered(_) => {}
-                }
-            }
+            judge::admit_object(&policy, object)?;
             let name = std::ffi::CString::new(own_link(object.as_fd())).map_err(|_| Errno::INVAL)?;
             (name, Some(object))
         }
     };
     judge::admit(&policy, &to, Need::Free)?;
+    // What gets the name may be a symbolic link.
+    if let Some(rule) = policy.denies_link(&to.path) {
+        return Err(judge::refuse(rule, &to, Need::Free));
+    }
+    peers::may_move(work, source.object()?.as_fd(), &to.path)?;
     let directory = match &source {
         Source::Place(old) => old.parent.as_fd(),
         Source::Object(_) => CWD,
@@ -141,12 +146,27 @@ pub(super) fn link(work: &Work<'_>, from: PathAt, to: PathAt, flags: i32) -> Res
         [directory.as_raw_fd() as usize, old.as_ptr() as usize, to.parent.as_raw_fd() as usize, new.as_ptr() as usize, follow as usize, 0];
     // SAFETY: both names are terminated and outlive the call.
     let result = unsafe { raw(libc::SYS_linkat, arguments) };
-    result.map(Effect::Value).map_err(|errno| judge::explain(&policy, &to, Need::Free, errno))
+    result.map(Effect::Value).map_err(|errno| {
+        let from = match &source {
+            Source::Place(place) => Some(place),
+            Source::Object(_) => None,
+        };
+        judge::explain_pair(&policy, from, &to, Need::Free, errno)
+    })
 }
 
 enum Source {
     Place(Place),
     Object(OwnedFd),
+}
+
+impl Source {
+    fn object(&self) -> Result<OwnedFd, Errno> {
+        match self {
+            Source::Place(place) => place.object(),
+            Source::Object(object) => object.try_clone().map_err(|_| Errno::NFILE),
+        }
+    }
 }
 
 /// What is to get a second name. `/proc/self/fd/N` with `AT_SYMLINK_FOLLOW` is how a file without a name gets its first.
@@ -178,7 +198,9 @@ pub(super) fn truncate(work: &Work<'_>, at: PathAt, length: u64) -> Result<Effec
     work.respect_file_size(length)?;
     let link = std::ffi::CString::new(own_link(object.as_fd())).map_err(|_| Errno::INVAL)?;
     // SAFETY: the path is a terminated text that outlives the call.
-    let result = unsafe { raw(libc::SYS_truncate, [link.as_ptr() as usize, length as usize, 0, 0, 0, 0]) };
+    let truncate = || unsafe { raw(libc::SYS_truncate, [link.as_ptr() as usize, length as usize, 0, 0, 0, 0]) };
+    // Another program may have leased the file.
+    let result = work.while_blocked(truncate);
     result.map(Effect::Value).map_err(|errno| match &place {
         Some(place) => judge::explain(&policy, place, Need::Content, errno),
         None => errno.into(),

@@ -13,10 +13,13 @@ use rustix::io::Errno;
 use super::resolve::{Base, Followed, real_path};
 use super::stop::{Denial, Stop, Target};
 use super::work::Work;
-use crate::policy::AbsPath;
+use crate::policy::{AbsPath, Matcher};
 
 /// Sockets remembered; the oldest are forgotten, and no longer reached.
 const MAX_OWN: usize = 16_384;
+
+/// Sockets that are held open, because their file system tells no time of birth.
+const MAX_HELD: usize = 512;
 
 /// Device, inode, and time of birth: an inode number alone is used again.
 type Identity = (u32, u32, u64, i64, u32);
@@ -29,31 +32,65 @@ pub(super) struct Peers(Mutex<Own>);
 struct Own {
     known: HashSet<Identity>,
     order: VecDeque<Identity>,
+    held: VecDeque<OwnedFd>,
 }
 
 impl Peers {
     /// A socket that the sandbox has just made.
-    pub(super) fn add(&self, object: BorrowedFd<'_>) -> Result<(), Errno> {
-        let identity = identity(object)?;
+    pub(super) fn add(&self, object: OwnedFd) -> Result<(), Errno> {
+        let (identity, born) = identity(object.as_fd())?;
         let mut own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if own.known.insert(identity) {
             own.order.push_back(identity);
         }
-        if own.order.len() > MAX_OWN {
-            let oldest = own.order.pop_front();
-            oldest.map(|oldest| own.known.remove(&oldest));
+        if !born {
+            own.held.push_back(object);
+        }
+        let too_many = own.order.len() > MAX_OWN || own.held.len() > MAX_HELD;
+        if let Some(oldest) = too_many.then(|| own.order.pop_front()).flatten() {
+            own.known.remove(&oldest);
+            if own.held.len() > MAX_HELD {
+                own.held.pop_front();
+            }
         }
         Ok(())
     }
 
     fn has(&self, object: BorrowedFd<'_>) -> bool {
-        identity(object).is_ok_and(|identity| self.0.lock().unwrap_or_else(PoisonError::into_inner).known.contains(&identity))
+        identity(object).is_ok_and(|(identity, _)| self.0.lock().unwrap_or_else(PoisonError::into_inner).known.contains(&identity))
     }
 }
 
-fn identity(object: BorrowedFd<'_>) -> Result<Identity, Errno> {
+/// Who it is, and whether its time of birth says so.
+fn identity(object: BorrowedFd<'_>) -> Result<(Identity, bool), Errno> {
     let stat = rustix::fs::statx(object, c"", AtFlags::EMPTY_PATH, StatxFlags::INO | StatxFlags::BTIME)?;
-    Ok((stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino, stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
+    let born = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+    Ok(((stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino, stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec), born))
+}
+
+/// May this object be given a name? Not where sockets of that name may be reached, unless it is none or the sandbox's own: a socket of the host would be reached by a name
+/// that it never had.
+pub(super) fn may_move(work: &Work<'_>, object: BorrowedFd<'_>, to: &AbsPath) -> Result<(), Stop> {
+    let spec = &work.broker.spec;
+    if spec.all_unix_sockets || !spec.unix_sockets.iter().any(|listed| touches(listed, to)) {
+        return Ok(());
+    }
+    let harmless = match FileType::from_raw_mode(rustix::fs::fstat(object)?.st_mode) {
+        FileType::Socket => work.broker.peers.has(object),
+        FileType::Directory => false,
+        _ => true,
+    };
+    if harmless { Ok(()) } else { Err(Denial::builtin(Errno::PERM, to.clone(), "unix.listed-name").into()) }
+}
+
+/// Is the path listed, or something at or below it?
+fn touches(listed: &Matcher, path: &AbsPath) -> bool {
+    listed.covers(path)
+        || match listed {
+            Matcher::Path(listed) => listed.is_within(path),
+            Matcher::Glob(glob) => glob.could_match_below(path),
+            Matcher::Protected(_) => false,
+        }
 }
 
 /// The socket that a path leads to, held open so that no other can take its place.

@@ -184,11 +184,14 @@ fn watch(broker: &Broker) {
             blocked.watched = false;
             return;
         }
-        for (id, (thread, caller)) in &blocked.calls {
-            if !broker.listener.is_waiting(*id) || super::caller::has_signal(*caller) {
+        let calls: Vec<_> = blocked.calls.iter().map(|(id, threads)| (*id, *threads)).collect();
+        // Reading what procfs says of hundreds takes a while, in which others begin and end to be blocked.
+        drop(blocked);
+        for (id, (thread, caller)) in calls {
+            if !broker.listener.is_waiting(id) || super::caller::has_signal(caller) {
                 let process = rustix::process::getpid().as_raw_nonzero().get();
                 // SAFETY: the call takes numbers.
-                let _ = unsafe { raw(libc::SYS_tgkill, [process as usize, *thread as usize, WAKE as usize, 0, 0, 0]) };
+                let _ = unsafe { raw(libc::SYS_tgkill, [process as usize, thread as usize, WAKE as usize, 0, 0, 0]) };
             }
         }
     }

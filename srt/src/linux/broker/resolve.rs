@@ -171,18 +171,18 @@ impl<'a> Resolver<'a> {
         if text.is_empty() {
             let base = base.into_own()?;
             let path = directory_path(base.as_fd())?;
-            return Ok((base, path));
+            return own_tree(base, path);
         }
         // The kernel does it at once, unless procfs has a part in it: then the result lies there, or a magic link is an error, or `self` was ours and anything may be.
         if let Ok(found) = rustix::fs::openat2(base.as_fd(), text, DIRECTORY, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
             let path = directory_path(found.as_fd())?;
             if !is_in_proc(&path) {
-                return Ok((found, path));
+                return own_tree(found, path);
             }
         }
         let found = self.walk(base, text)?;
         let path = directory_path(found.as_fd())?;
-        Ok((found, path))
+        own_tree(found, path)
     }
 
     /// Component by component.
@@ -259,6 +259,12 @@ impl<'a> Resolver<'a> {
         }
         Err(Denial::builtin(Errno::ACCESS, path.clone(), "fs.proc").into())
     }
+}
+
+/// A procfs elsewhere (of a chroot of the host, below a write root) shows processes by numbers that nobody here can judge: nothing in it is served.
+fn own_tree(directory: OwnedFd, path: AbsPath) -> Result<(OwnedFd, AbsPath), Stop> {
+    let foreign = !is_in_proc(&path) && rustix::fs::fstatfs(&directory)?.f_type == rustix::fs::PROC_SUPER_MAGIC;
+    if foreign { Err(Denial::builtin(Errno::ACCESS, path, "fs.proc").into()) } else { Ok((directory, path)) }
 }
 
 /// The process whose entry in `/proc` a path is, or lies in.

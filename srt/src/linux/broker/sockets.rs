@@ -3,11 +3,10 @@
 //! A connection leaves the sandbox's network namespace only through listeners of the supervisor, so "as asked" is never a way out for IP. For UNIX sockets the file system is
 //! the way: what a path leads to is held open, judged, and connected to as that very object.
 
-use std::ffi::CString;
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::PoisonError;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -18,9 +17,10 @@ use super::super::sys::raw;
 use super::address::{Address, MAX_LENGTH, is_own, with_port};
 use super::judge::{self, Need};
 use super::peers;
-use super::resolve::Base;
+use super::resolve::{Base, Place};
 use super::stop::Stop;
 use super::work::{Effect, Work};
+use crate::policy::AbsPath;
 
 /// Copies an address as the kernel would.
 pub(super) fn copy_address(work: &Work<'_>, address: u64, length: u64) -> Result<Vec<u8>, Errno> {
@@ -147,32 +147,38 @@ pub(super) fn bind(work: &Work<'_>, socket: i32, address: u64, length: u64) -> R
     }
 }
 
-/// The kernel keeps the address as it is written, for getsockname(2) and for answers to datagrams, so it must be bound by the very same text. Meanwhile nobody inside
-/// may change a name that it could lead through.
+/// The kernel keeps the address as it is written, for getsockname(2) and for answers to datagrams. Where the text leads to the judged place without any link, it is bound by
+/// that text; meanwhile nobody inside may change a name. Else, and wherever procfs has a part in it, it is bound by its name alone.
 fn bind_path(work: &Work<'_>, socket: &OwnedFd, bytes: &[u8], path: &[u8]) -> Result<Effect, Stop> {
     let policy = work.policy();
-    let _names = work.broker.names.write().unwrap_or_else(PoisonError::into_inner);
     let mut resolver = work.resolver();
     let here = work.caller.working_directory()?;
     let base = if path.first() == Some(&b'/') { work.broker.root() } else { here.as_fd() };
     let place = resolver.place_below(Base::Held(base), path)?;
     judge::admit(&policy, &place, Need::Free).map_err(in_use)?;
     work.take_umask()?;
-    // `/proc/self` would be ours.
-    let through_proc = path.windows(5).any(|part| part == b"/proc");
-    let (directory, bytes) = if through_proc {
-        let name: CString = place.name.clone();
-        (place.parent.as_fd(), super::address::unix_address(std::ffi::OsStr::from_bytes(name.as_bytes()).as_bytes()))
-    } else {
+    let start = super::resolve::real_path(here.as_fd())?;
+    let (directory, bytes) = if leads_straight(&start, path, &place) {
         (here.as_fd(), bytes.to_vec())
+    } else {
+        (place.parent.as_fd(), super::address::unix_address(place.name.as_bytes()))
     };
     rustix::process::fchdir(directory)?;
     let result = call_with(libc::SYS_bind, socket.as_fd(), &bytes);
     // Nothing of the caller's is kept in use.
     let _ = rustix::process::fchdir(work.broker.root());
     let result = result.map_err(|errno| judge::explain(&policy, &place, Need::Free, errno))?;
-    work.broker.peers.add(place.object()?.as_fd())?;
+    work.broker.peers.add(place.object()?)?;
     Ok(Effect::Value(result))
+}
+
+/// Does a text lead to a place by plain directories only? Then it is the place's real path, component by component.
+fn leads_straight(start: &AbsPath, text: &[u8], place: &Place) -> bool {
+    let plain = |name: &[u8]| !matches!(name, b"." | b"..");
+    let full = if text.first() == Some(&b'/') { text.to_vec() } else { [start.as_bytes(), b"/", text].concat() };
+    full.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).all(plain)
+        && AbsPath::new(OsStr::from_bytes(&full)).is_some_and(|full| full == place.path)
+        && place.path.components().next().is_none_or(|first| first != "proc")
 }
 
 /// bind(2) has its own word for a name that is taken.

@@ -5,7 +5,7 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::caller::Caller;
@@ -28,6 +28,14 @@ pub(super) fn open(caller: &Caller<'_>, flags: i32) -> Result<OwnedFd, Errno> {
         _ => return Err(Errno::NXIO),
     };
     rustix::fs::openat(CWD, path.as_str(), flags, Mode::empty())
+}
+
+/// Is this the device that stands for whatever terminal the opener has (5:0)?
+pub(super) fn is_tty(object: &OwnedFd) -> bool {
+    rustix::fs::fstat(object).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+            && (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)) == (5, 0)
+    })
 }
 
 /// Session and terminal of a process: fields 6 and 7 of its stat. The name in field 2 may hold anything, parentheses too, so what follows is counted from the last one.

@@ -14,7 +14,7 @@ mod table;
 mod tests;
 
 pub(super) use program::compile;
-pub(super) use table::FilterSpec;
+pub(super) use table::{FilterSpec, NAMESPACE_FLAGS};
 
 /// Every call that may reach the broker.
 #[cfg(test)]

@@ -128,6 +128,11 @@ fn code(test: Test, hit: u32) -> Vec<sock_filter> {
             program.push(jump(libc::BPF_JSET, libc::O_PATH as u32, 2, 0));
             program.push(jump(libc::BPF_JSET, bits, 0, 1));
         }
+        Test::BitWithout { argument, bit, without } => {
+            program.push(load(argument_offset(argument)));
+            program.push(jump(libc::BPF_JSET, without, 2, 0));
+            program.push(jump(libc::BPF_JSET, bit, 0, 1));
+        }
         Test::NoBit { argument, bits } => {
             program.push(load(argument_offset(argument)));
             program.push(jump(libc::BPF_JSET, bits, 1, 0));

@@ -46,6 +46,8 @@ pub(super) enum Test {
     CreatesWith { flags: u8, mode: u8, bits: u32 },
     /// Any of these bits is set, and `O_PATH` is not, which makes the kernel ignore them.
     Opens { flags: u8, bits: u32 },
+    /// One bit is set, and another is not.
+    BitWithout { argument: u8, bit: u32, without: u32 },
     /// None of these bits is set.
     NoBit { argument: u8, bits: u32 },
     /// A pointer that is not null: both halves count.
@@ -56,7 +58,7 @@ pub(super) const EPERM: u16 = libc::EPERM as u16;
 pub(super) const ENOSYS: u16 = libc::ENOSYS as u16;
 
 /// Every `CLONE_NEW*` flag, time namespaces included.
-const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
+pub(in crate::linux) const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC
@@ -71,6 +73,14 @@ const TERMINAL_REQUESTS: &[u32] = &[libc::TIOCSTI as u32, libc::TIOCLINUX as u32
 /// Keyboard, screen mode and switching of virtual consoles (ioctl_console(2)): `K` and `V` requests.
 const CONSOLE_REQUESTS: &[u32] = &[0x4b00, 0x5600];
 
+/// Flags of a file, changed through a descriptor that may only read: `FS_IOC_SETFLAGS` (also for 32 bits), `FS_IOC_SETVERSION`, `FS_IOC_FSSETXATTR`, `FS_IOC_ENABLE_VERITY`.
+const FILE_FLAG_REQUESTS: &[u32] = &[0x4008_6602, 0x4004_6602, 0x4008_7602, 0x401c_5820, 0x4080_6685];
+
+const IOCTL_OF_NAMES: &[Test] = &[
+    Test::OneOf { argument: 1, mask: u32::MAX, values: TERMINAL_REQUESTS },
+    Test::OneOf { argument: 1, mask: 0xffff_ff00, values: CONSOLE_REQUESTS },
+    Test::OneOf { argument: 1, mask: u32::MAX, values: FILE_FLAG_REQUESTS },
+];
 const IOCTL: &[Test] = &[
     Test::OneOf { argument: 1, mask: u32::MAX, values: TERMINAL_REQUESTS },
     Test::OneOf { argument: 1, mask: 0xffff_ff00, values: CONSOLE_REQUESTS },
@@ -109,6 +119,14 @@ const SOCKETPAIR_WITHOUT_UNIX: &[Test] = &[
     Test::OneOf { argument: 1, mask: 0xf, values: &[libc::SOCK_DGRAM as u32, libc::SOCK_RAW as u32] },
 ];
 
+/// Any process but the caller itself.
+const OTHERS: Test = Test::NoneOf { argument: 0, values: &[0] };
+/// New namespaces, and a process that shares its mask for modes with another.
+const CLONE: &[Test] = &[
+    Test::AnyBit { argument: 0, bits: NAMESPACE_FLAGS },
+    Test::BitWithout { argument: 0, bit: libc::CLONE_FS as u32, without: libc::CLONE_THREAD as u32 },
+];
+
 /// The table. Calls that need a capability the command never has, and nothing else would allow, are left to the kernel: each row costs time at every start.
 pub(super) fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
     const REFUSE: Action = Action::Refuse(EPERM);
@@ -133,7 +151,10 @@ pub(super) fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
         // C libraries fall back to clone.
         (libc::SYS_setns, REFUSE),
         (libc::SYS_unshare, Action::RefuseIf(&[Test::AnyBit { argument: 0, bits: UNSHARE_FLAGS }])),
-        (libc::SYS_clone, Action::RefuseIf(&[Test::AnyBit { argument: 0, bits: NAMESPACE_FLAGS }])),
+        (
+            libc::SYS_clone,
+            if spec.broker { Action::AskIf(CLONE) } else { Action::RefuseIf(&[Test::AnyBit { argument: 0, bits: NAMESPACE_FLAGS }]) },
+        ),
         (libc::SYS_clone3, Action::Refuse(ENOSYS)),
         // Key rings are not namespaced.
         (libc::SYS_keyctl, REFUSE),
@@ -153,12 +174,19 @@ pub(super) fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
         (libc::SYS_io_uring_enter, REFUSE),
         (libc::SYS_io_uring_register, REFUSE),
         // The terminal is the caller's.
-        (libc::SYS_ioctl, Action::RefuseIf(IOCTL)),
+        (libc::SYS_ioctl, Action::RefuseIf(if spec.broker { IOCTL_OF_NAMES } else { IOCTL })),
         // The process group has members outside.
         (libc::SYS_setpriority, Action::RefuseIf(&[Test::FirstTwo { first: PRIO_PGRP, second: 0 }])),
         (libc::SYS_ioprio_set, Action::RefuseIf(&[Test::FirstTwo { first: IOPRIO_WHO_PGRP, second: 0 }])),
         // The limits of PID 1: without descriptors it could not do its work.
-        (libc::SYS_prlimit64, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[1] }])),
+        (
+            libc::SYS_prlimit64,
+            if spec.broker {
+                Action::AskIf(&[OTHERS])
+            } else {
+                Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[1] }])
+            },
+        ),
         (libc::SYS_socket, Action::RefuseIf(if unix_sockets { SOCKET } else { SOCKET_WITHOUT_UNIX })),
         (
             libc::SYS_socketpair,

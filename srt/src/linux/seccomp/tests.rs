@@ -84,6 +84,7 @@ fn the_broker_gets_every_refusal_and_every_row_of_its_own() {
             let expected = match rows.iter().find(|row| row.0 == number) {
                 Some((_, Action::Refuse(EPERM) | Action::Ask)) => ASK,
                 Some((_, Action::Refuse(errno))) => refusal(*errno),
+                Some((libc::SYS_prlimit64, Action::AskIf(_))) => ASK,
                 // Without flags, an open asks for reading.
                 Some((number, Action::AskIf(_))) if [libc::SYS_open, libc::SYS_openat].contains(number) && spec.watch_reads => ASK,
                 _ => ALLOW,
