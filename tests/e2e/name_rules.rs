@@ -111,7 +111,7 @@ fn making_is_denied(who: Identity, entry: &str, line: &str) {
     let twin = Area::new(who);
     let line = words(&twin, line).iter().map(|word| word.replace(twin.text("").trim_end_matches('/'), "@/")).collect::<Vec<_>>();
     // A path that begins elsewhere is given as it is: `Denial` puts the area's root at the start of a word only.
-    let elsewhere = line.iter().any(|word| word.contains("/@/") || word.starts_with("/proc"));
+    let elsewhere = line.iter().any(|word| word.match_indices("@/").any(|(at, _)| at > 0) || word.starts_with("/proc"));
     let rules = |area: &Area| area.rules().deny_write(area.text(entry));
     if elsewhere {
         furnish_with_root(&twin);

@@ -1,5 +1,6 @@
 //! Calls that the broker refused, as events.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::SystemTime;
@@ -23,7 +24,7 @@ pub(super) fn event(denied: &Denied, policy: &FsPolicy, process: Option<Process>
         time: SystemTime::now(),
         kind,
         operation: call_name(denied.call),
-        errno: errno_name(denied.errno).map(Into::into),
+        errno: Some(errno_name(denied.errno)),
         process,
         rule: RuleRef { id: denied.rule.clone(), origin: rule.map_or_else(|| "built-in rule".to_owned(), |rule| rule.origin.to_string()) },
         reason: reason(denied, rule).to_owned(),
@@ -43,6 +44,7 @@ fn reason(denied: &Denied, rule: Option<&FsRule>) -> &'static str {
         (None, DeniedTarget::Socket(_)) => "the socket is not on the list",
         (None, DeniedTarget::Call(_)) if denied.rule == "syscall.set-id" => "a set-id file would be root's",
         (None, DeniedTarget::Call(_)) => "the system-call filter refuses it",
+        (None, _) if denied.rule == "unix.listed-name" => "a socket of the host would get the name of a listed one",
         (None, _) => "entries of other processes are not served",
     }
 }
@@ -66,14 +68,7 @@ fn call_text(call: libc::c_long, arguments: &[u64; 3]) -> String {
     format!("{}({a:#x}, {b:#x}, {c:#x})", call_name(call))
 }
 
-/// The name of an errno that the broker or the kernel gives.
-fn errno_name(errno: i32) -> Option<&'static str> {
-    Some(match errno {
-        libc::EPERM => "EPERM",
-        libc::EACCES => "EACCES",
-        libc::EROFS => "EROFS",
-        libc::ECONNREFUSED => "ECONNREFUSED",
-        libc::ENOSYS => "ENOSYS",
-        _ => return None,
-    })
+/// The name of an errno.
+fn errno_name(errno: i32) -> Cow<'static, str> {
+    format!("{:?}", nix::errno::Errno::from_raw(errno)).into()
 }
