@@ -4,6 +4,8 @@
 
 /// Questions about hosts on the terminal.
 mod ask;
+/// Ways around the broker that were found once.
+mod broker_detours;
 /// What opens leave behind: flags, modes, limits, locks, FIFOs, programs.
 mod broker_opens;
 /// Paths as the caller means them: procfs names of its own, its terminal, wrong ones.
