@@ -13,8 +13,9 @@ const MAX_ENTRIES: usize = 2_000_000;
 
 /// Real paths of everything that `glob` matches now, without what lies below another match.
 ///
-/// Denials follow symbolic links to directories, because a name that leads through one is matched too; permissions do not. A directory that cannot be
-/// listed is taken as matched by a denial of reading.
+/// Denials follow symbolic links to directories, because a name that leads through one is matched too; permissions do not. Denials of writing follow those only that stay
+/// below the fixed part: what lies elsewhere is no more writable through a link than by its own name, and a link to `/` would lead through the whole disk. A directory
+/// that cannot be listed is taken as matched by a denial of reading.
 ///
 /// # Errors
 /// More than two million entries below the fixed part of the pattern.
@@ -68,9 +69,13 @@ impl Walk<'_> {
             return;
         }
         if kind == FileKind::Symlink {
-            let denies = matches!(self.effect, FsEffect::DenyRead | FsEffect::DenyWrite);
+            let follows = |target: &AbsPath| match self.effect {
+                FsEffect::DenyRead => true,
+                FsEffect::DenyWrite => wanted || target.is_within(&self.glob.literal_base()),
+                FsEffect::AllowRead | FsEffect::AllowWrite => false,
+            };
             match self.lookup.real_path(&real) {
-                Ok(target) if denies => match target.kind {
+                Ok(target) if follows(&target.path) => match target.kind {
                     Some(target_kind) => (real, kind) = (target.path, target_kind),
                     None => return,
                 },
