@@ -233,6 +233,30 @@ fn a_run_without_a_file_takes_settings_too() {
 }
 
 #[test]
+fn rules_on_names_change_while_the_command_runs() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let mut protocol = Protocol::new(&area);
+        let script =
+            format!("echo 1 >a; echo ready; {}echo 2 >a; echo 2 >b.key; {}echo 3 >a; echo 3 >b.key; true", until("go1"), until("go2"));
+        let mut running = protocol.program(&area.rules(), &[], &script).spawn();
+        running.wait_for("ready");
+        let settings = |denied: Value| json!({"filesystem": {"denyRead": [], "allowWrite": [area.text("work")], "denyWrite": denied}});
+        protocol.send(&settings(json!([area.text("work/a"), area.text("work/*.key")])));
+        assert_eq!(protocol.wait("updated", 0)["ignored"], json!([]));
+        area.file("work/go1", "");
+        let targets = [0, 1].map(|skip| protocol.wait("violation", skip)["event"]["target"].clone());
+        assert_eq!(targets, [area.text("work/a"), area.text("work/b.key")]);
+        assert!(area.content("work/a") == "1\n" && !area.has("work/b.key"));
+        protocol.send(&settings(json!([])));
+        protocol.wait("updated", 1);
+        area.file("work/go2", "");
+        running.wait();
+        assert_eq!((area.content("work/a"), area.content("work/b.key")), ("3\n".to_owned(), "3\n".to_owned()));
+    });
+}
+
+#[test]
 fn what_cannot_change_is_named() {
     for_each_identity(|who| {
         let area = Area::new(who);

@@ -4,6 +4,8 @@
 //! is not a hole in both. Only rights that change names or contents at `open` time are handled: a handled right that is decided when a file is opened costs a walk
 //! to the root at *every* open, so truncation and device ioctls, which the read-only mounts and the private `/dev` settle, are left out.
 //!
+//! From ABI 9 on (Linux 7.1) the kernel also holds which UNIX sockets may be connected to by path; those that were made in the domain always may.
+//!
 //! Landlock judges inodes: rules on objects of the host are opened before the fork, those on objects that only the sandbox has, in it.
 //!
 //! See landlock(7).
@@ -51,7 +53,15 @@ pub(super) fn prepare(confinement: &Confinement, pass_fds: &[RawFd]) -> Result<O
         return Ok(None);
     }
     let rights = handled(confinement.landlock_abi);
-    let mut ruleset = create(rights, confinement.landlock_scopes).map_err(|error| refused("make a Landlock ruleset", &error))?;
+    let sockets = confinement.unix_sockets.as_deref();
+    let all = if sockets.is_some() { rights | AccessFs::ResolveUnix } else { rights };
+    let mut ruleset = create(all, confinement.landlock_scopes).map_err(|error| refused("make a Landlock ruleset", &error))?;
+    for socket in sockets.unwrap_or_default() {
+        let object = open_nearest(socket).step_at("open the listed socket", socket)?;
+        ruleset = ruleset
+            .add_rule(PathBeneath::new(object, AccessFs::ResolveUnix))
+            .map_err(|error| refused("allow a listed UNIX socket", &error))?;
+    }
     for root in &confinement.write_roots {
         let object = open(root).step_at("open write root", root)?;
         ruleset = allow(ruleset, object, rights).step_at("allow writing beneath", root)?;
@@ -102,6 +112,18 @@ fn given_for_writing(descriptor: RawFd) -> Option<OwnedFd> {
 
 fn open(path: &AbsPath) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, path.as_path(), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// What is there, or the nearest directory above it.
+fn open_nearest(path: &AbsPath) -> Result<OwnedFd, Errno> {
+    let mut result = Err(Errno::NOENT);
+    for ancestor in path.ancestors() {
+        result = open(&ancestor);
+        if result.as_ref().err() != Some(&Errno::NOENT) {
+            break;
+        }
+    }
+    result
 }
 
 fn refused(action: &str, error: &RulesetError) -> Failure {

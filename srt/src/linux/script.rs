@@ -10,7 +10,7 @@ use super::broker::BrokerSpec;
 use super::seccomp::FilterSpec;
 use crate::host::Facts;
 use crate::plan::{FileAction, Node, Plan};
-use crate::policy::{AbsPath, FsPolicy, Policy};
+use crate::policy::{AbsPath, FsPolicy, Matcher, Policy, SocketRule};
 
 /// Sockets of each family for connections from outside, and so how many there can be at once: each is used again when its connection has ended.
 const INWARD: usize = 64;
@@ -146,6 +146,8 @@ pub struct Confinement {
     pub landlock_scopes: bool,
     /// Directories and files of the host beneath which writing is allowed.
     pub write_roots: Vec<AbsPath>,
+    /// Where UNIX sockets made outside may be connected to, as the kernel's own rule (Landlock ABI 9); `None`: the broker alone judges that.
+    pub unix_sockets: Option<Vec<AbsPath>>,
     /// The filter.
     pub filter: FilterSpec,
 }
@@ -193,6 +195,7 @@ pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -
             landlock_abi: plan.layers.landlock_abi,
             landlock_scopes: plan.layers.landlock_scopes,
             write_roots: write_roots.collect(),
+            unix_sockets: resolvable_sockets(plan, policy),
             filter: FilterSpec {
                 broker: plan.layers.user_notification,
                 watch_reads: plan.layers.watch_reads,
@@ -212,6 +215,20 @@ pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -
         exec: exec(plan, command, facts)?,
     })
 }
+
+/// Listed sockets as objects: a pattern, and what is not there yet, by the directory that would hold it. The broker narrows that to the names.
+fn resolvable_sockets(plan: &Plan, policy: &Policy) -> Option<Vec<AbsPath>> {
+    let listed = |rule: &SocketRule| match &rule.matcher {
+        Matcher::Path(path) => Some(path.clone()),
+        Matcher::Glob(glob) => Some(glob.literal_base()),
+        Matcher::Protected(_) => None,
+    };
+    let by_kernel = plan.layers.landlock_abi >= RESOLVE_UNIX_ABI && plan.layers.user_notification && !plan.network.unix_sockets;
+    by_kernel.then(|| policy.unix_sockets.iter().filter_map(listed).collect())
+}
+
+/// The ABI that brought `LANDLOCK_ACCESS_FS_RESOLVE_UNIX` (Linux 7.1).
+const RESOLVE_UNIX_ABI: u32 = 9;
 
 fn broker(plan: &Plan, policy: &Policy, facts: &Facts) -> BrokerScript {
     BrokerScript {
