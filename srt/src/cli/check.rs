@@ -36,7 +36,7 @@ fn file(options: &Options, decided: &Decided, target: &OsStr, access: Access) ->
     let verdict = decided.policy.files.decide(&real, access);
     let by_name = prepare::support(options).user_notification == plan::Answer::Yes;
     let note = if !verdict.allowed && !plan::holds(&decided.policy, &real, access, by_name) {
-        "\n  note: not enforced: the rule is about a name, and what does not exist when the run starts is not yet kept from being made"
+        "\n  note: not enforced: the rule is about a name, and nothing holds it for what is made after the run has started"
     } else {
         ""
     };
