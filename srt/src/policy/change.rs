@@ -9,7 +9,10 @@ use super::{AbsPath, Policy};
 /// The keys in which `new` differs from `old` without effect on a run that began with `old`, in the order of the reference. Where an entry only has no effect in
 /// part, its key is among them.
 pub fn without_effect(old: &Policy, new: &Policy) -> Vec<&'static str> {
-    let differs: [(&'static str, bool); 13] = [
+    let differs: [(&'static str, bool); 16] = [
+        ("network.allowUnixSockets", values(&old.network.allow_unix_sockets) != values(&new.network.allow_unix_sockets)),
+        ("network.allowHostPorts", values(&old.network.allow_host_ports) != values(&new.network.allow_host_ports)),
+        ("network.publishPorts", values(&old.network.publish_ports) != values(&new.network.publish_ports)),
         ("network.allowAllUnixSockets", old.network.allow_all_unix_sockets != new.network.allow_all_unix_sockets),
         ("filesystem.disabled", is_disabled(&old.files) != is_disabled(&new.files)),
         ("filesystem.denyRead", entries(&old.files, FsEffect::DenyRead, false) != entries(&new.files, FsEffect::DenyRead, false)),

@@ -11,7 +11,7 @@ use super::{AbsPath, Glob};
 impl FsPolicy {
     /// The rule against moving whatever is at `from` to `to`: something below one of them is denied that would not be below the other.
     ///
-    /// Asked whatever the object is: it could be exchanged for a directory after the question.
+    /// For directories and symbolic links; whoever asks sees to it that what is there stays what it is.
     pub fn denies_move(&self, from: &AbsPath, to: &AbsPath) -> Option<&FsRule> {
         self.denials().find(|rule| match &rule.matcher {
             Matcher::Path(path) => path.is_strictly_within(from) || path.is_strictly_within(to),

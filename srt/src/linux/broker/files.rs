@@ -265,6 +265,11 @@ pub(super) fn look(work: &Work<'_>, at: PathAt, flags: i32) -> Result<Effect, St
 /// The real path, where it may not be read and something is there.
 fn hidden(work: &Work<'_>, at: PathAt, flags: i32) -> Option<AbsPath> {
     let policy = work.policy();
+    match seen(work, at, flags) {
+        Seen::Path(path) => return (!policy.decide(&path, crate::policy::Access::Read).allowed).then_some(path),
+        Seen::Nothing => return None,
+        Seen::Unclear => {}
+    }
     let mut resolver = work.resolver();
     let mut place = match resolver.place(at) {
         Ok(place) => place,
@@ -281,6 +286,29 @@ fn hidden(work: &Work<'_>, at: PathAt, flags: i32) -> Option<AbsPath> {
             Some(Followed::Place(next)) => place = next,
             Some(Followed::Object(_)) | None => return None,
         }
+    }
+}
+
+/// Where a path leads, as far as the kernel can say it at once.
+enum Seen {
+    /// To this object.
+    Path(AbsPath),
+    /// To nothing, or to nothing that could be hidden.
+    Nothing,
+    /// It must be walked: procfs has a part in it, or something on the way cannot be passed.
+    Unclear,
+}
+
+fn seen(work: &Work<'_>, at: PathAt, flags: i32) -> Seen {
+    let Ok(text) = work.caller.text(at.text) else { return Seen::Nothing };
+    let absolute = text.as_bytes().first() == Some(&b'/');
+    let start = if absolute { None } else { work.resolver().start(at.directory).ok() };
+    let base = start.as_ref().map_or(work.broker.root(), OwnedFd::as_fd);
+    let follow = if flags & libc::O_NOFOLLOW != 0 { OFlags::NOFOLLOW } else { OFlags::empty() };
+    match rustix::fs::openat2(base, &*text, OFlags::PATH | OFlags::CLOEXEC | follow, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+        Ok(object) => real_path(object.as_fd()).map_or(Seen::Nothing, Seen::Path),
+        Err(Errno::NOENT | Errno::NOTDIR) => Seen::Nothing,
+        Err(_) => Seen::Unclear,
     }
 }
 

@@ -89,9 +89,10 @@ pub(super) fn explain_pair(policy: &FsPolicy, from: Option<&Place>, to: &Place, 
     let by_mounts = errno == Errno::XDEV && from.is_some_and(|from| device(from) == device(to));
     for (place, need) in from.map(|from| (from, Need::Removed)).into_iter().chain([(to, need)]) {
         let stop = match verdict(policy, &place.path) {
-            Verdict::NotCovered(rule) | Verdict::Forbidden(rule) if by_mounts && would_fail(place, need).is_none() => {
-                Denial::by(rule, errno, place.path.clone()).into()
-            }
+            Verdict::NotCovered(rule) | Verdict::Forbidden(rule) if by_mounts => match would_fail(place, need) {
+                Some(errno) => errno.into(),
+                None => Denial::by(rule, errno, place.path.clone()).into(),
+            },
             _ => explain(policy, place, need, errno),
         };
         match stop {

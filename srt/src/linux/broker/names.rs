@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use rustix::fs::CWD;
+use rustix::fs::{AtFlags, CWD, FileType, StatxFlags};
 use rustix::io::Errno;
 
 use super::super::sys::raw;
@@ -16,6 +16,7 @@ use super::peers;
 use super::resolve::{Followed, Place, own_link};
 use super::stop::Stop;
 use super::work::{Effect, Work};
+use crate::policy::FsPolicy;
 
 /// A call on one name, relative to its directory.
 ///
@@ -91,12 +92,12 @@ pub(super) fn rename(work: &Work<'_>, from: PathAt, to: PathAt, flags: u32) -> R
     // What is there is replaced by the rename of its directory's entry, which takes write permission on the directory alone.
     let need = if flags & libc::RENAME_EXCHANGE != 0 { Need::Removed } else { Need::Replaced };
     judge::admit(&policy, &to, need)?;
-    if let Some(rule) = policy.denies_move(&from.path, &to.path) {
-        return Err(judge::refuse(rule, &from, Need::Removed));
-    }
-    peers::may_move(work, from.object()?.as_fd(), &to.path)?;
-    if flags & libc::RENAME_EXCHANGE != 0 {
-        peers::may_move(work, to.object()?.as_fd(), &from.path)?;
+    // Nobody else moves names meanwhile, so each is still what it is now. Between two mounts the kernel moves nothing.
+    if !between_mounts(&from, &to) {
+        may_get_name(work, &policy, &from, &to)?;
+        if flags & libc::RENAME_EXCHANGE != 0 {
+            may_get_name(work, &policy, &to, &from)?;
+        }
     }
     let (old, new) = (from.spelled(), to.spelled());
     let arguments =
@@ -104,6 +105,27 @@ pub(super) fn rename(work: &Work<'_>, from: PathAt, to: PathAt, flags: u32) -> R
     // SAFETY: both names are terminated and outlive the call.
     let result = unsafe { raw(libc::SYS_renameat2, arguments) };
     result.map(Effect::Value).map_err(|errno| judge::explain_pair(&policy, Some(&from), &to, need, errno))
+}
+
+fn between_mounts(from: &Place, to: &Place) -> bool {
+    let mount = |place: &Place| {
+        let stat = rustix::fs::statx(&place.parent, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+        (stat.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(stat.stx_mnt_id)
+    };
+    mount(from).zip(mount(to)).is_some_and(|(from, to)| from != to)
+}
+
+/// May what is at `from` be at `to`? Only directories and symbolic links take names below them along.
+fn may_get_name(work: &Work<'_>, policy: &FsPolicy, from: &Place, to: &Place) -> Result<(), Stop> {
+    let object = from.object()?;
+    let rule = match FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode) {
+        FileType::Directory | FileType::Symlink => policy.denies_move(&from.path, &to.path),
+        _ => policy.denies_file(&to.path),
+    };
+    match rule {
+        Some(rule) => Err(judge::refuse(rule, from, Need::Removed)),
+        None => peers::may_move(work, object.as_fd(), &to.path),
+    }
 }
 
 /// link(2): the old name is judged too, because a second name would lead to the same content.
@@ -130,11 +152,16 @@ pub(super) fn link(work: &Work<'_>, from: PathAt, to: PathAt, flags: i32) -> Res
         }
     };
     judge::admit(&policy, &to, Need::Free)?;
-    // What gets the name may be a symbolic link.
-    if let Some(rule) = policy.denies_link(&to.path) {
+    let object_itself = source.object()?;
+    // What gets the name may be a symbolic link. Nobody else moves names meanwhile, so it still is what it is now.
+    let rule = match FileType::from_raw_mode(rustix::fs::fstat(&object_itself)?.st_mode) {
+        FileType::Symlink => policy.denies_link(&to.path),
+        _ => policy.denies_file(&to.path),
+    };
+    if let Some(rule) = rule {
         return Err(judge::refuse(rule, &to, Need::Free));
     }
-    peers::may_move(work, source.object()?.as_fd(), &to.path)?;
+    peers::may_move(work, object_itself.as_fd(), &to.path)?;
     let directory = match &source {
         Source::Place(old) => old.parent.as_fd(),
         Source::Object(_) => CWD,
