@@ -120,11 +120,13 @@ impl Builder {
         Ok(builder)
     }
 
-    /// False where there is nothing any more to be hidden: another program removed it meanwhile.
+    /// False where there is nothing any more to be hidden, because another program removed it, or nothing that could be reached inside to be protected.
     fn mount(&mut self, step: &MountStep) -> Result<bool, Failure> {
         let path = step.path();
         let target = match (self.target(path), step) {
             (Err(Errno::NOENT), MountStep::Hide { .. }) => return Ok(false),
+            // In a directory of another user, which root outside may enter and nobody inside.
+            (Err(Errno::ACCESS), MountStep::Bind { writable: false, .. }) => return Ok(false),
             (target, _) => target.step_at("open", path)?,
         };
         match step {

@@ -189,13 +189,20 @@ fn perform(work: &Work<'_>, call: Call) -> Result<Effect, Stop> {
             work.broker.masks.give_up();
             Ok(Effect::LetGo)
         }
-        // Limits of `init` would keep it from its work. Registers hold the number, so nobody can change it any more.
-        Call::Limits { process } if process == work.caller.notification.thread || process == work.caller.own_group()? => Ok(Effect::LetGo),
-        Call::Limits { .. } => Err(work.refused(Errno::PERM, "syscall.filter").into()),
+        // Limits of `init`, by the number of any of its threads, would keep it from its work. Registers hold the number, so nobody can change it any more.
+        Call::Limits { process } if is_own_thread(process) => Err(work.refused(Errno::PERM, "syscall.filter").into()),
+        Call::Limits { .. } => Ok(Effect::LetGo),
         Call::Umask => {
             work.broker.masks.forget(work.caller.group().ok());
             Ok(Effect::LetGo)
         }
         Call::Refused => Err(work.refused(Errno::PERM, "syscall.filter").into()),
     }
+}
+
+/// Is it a thread of this process? Asked of the kernel, whose numbers the caller means, by a signal that is none.
+fn is_own_thread(number: i32) -> bool {
+    let process = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: the call takes numbers.
+    unsafe { super::sys::raw(libc::SYS_tgkill, [process as usize, number as usize, 0, 0, 0, 0]) }.is_ok()
 }
