@@ -28,7 +28,7 @@ const REFUSED: Admission = Admission::Refused(Errno::ECONNREFUSED as i32);
 impl Transparent {
     /// Decides on a call that the broker holds. A denial is reported before it is returned.
     ///
-    /// Takes as long as the host needs to answer, or [`GRACE`] where the caller must not wait. When the future is dropped, its dialling ends.
+    /// Takes as long as the host needs to answer, or a short moment where the caller must not wait. When the future is dropped, its dialling ends.
     pub async fn admit(self: &Rc<Self>, asked: Asked) -> Admission {
         let destination = destination(asked.target, &self.context.policy(), &self.names);
         match (destination, asked.protocol) {
