@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::sys::{has_mount_setattr, landlock_abi};
+use super::sys::{has_mount_setattr, landlock_abi, prctl};
 use crate::Fault;
 use crate::plan::{Answer, Refusal, Support};
 
@@ -42,10 +42,9 @@ fn user_notification() -> Answer {
     Answer::Yes
 }
 
-/// proc_pid_status(5).
+/// prctl(2), `PR_GET_SECCOMP`. Where it cannot be asked, trying tells.
 fn is_filtered() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() != "0"))
+    prctl(libc::PR_GET_SECCOMP, 0) != Ok(0)
 }
 
 /// A switch that forbids user namespaces, the value that does, and the way to turn it.

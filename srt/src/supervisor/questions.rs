@@ -74,9 +74,7 @@ impl Questions {
             },
         }
     }
-}
 
-impl Questions {
     fn remember(&self, ticket: u64, event: Event) {
         let mut told = self.told.borrow_mut();
         told.insert(ticket, event);

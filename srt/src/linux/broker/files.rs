@@ -5,6 +5,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -323,8 +324,6 @@ fn hidden_above(work: &Work<'_>, policy: &FsPolicy, at: PathAt) -> Option<AbsPat
     let path = AbsPath::resolve(&base, std::path::Path::new(std::ffi::OsStr::from_bytes(text.as_bytes())));
     (!policy.decide(&path, crate::policy::Access::Read).allowed).then_some(path)
 }
-
-use std::os::unix::ffi::OsStrExt as _;
 
 impl Work<'_> {
     /// Is the caller's descriptor of that number open for writing, and of this very object? The entry in `/proc` is of the process, which may have put another there since.
