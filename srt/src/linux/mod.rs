@@ -9,6 +9,7 @@ mod broker;
 mod call_name;
 mod caps;
 mod channel;
+mod ebpf;
 mod exec;
 mod failure;
 mod fds;

@@ -25,3 +25,12 @@ pub(super) fn stopped_calls() -> impl Iterator<Item = libc::c_long> {
         .filter(|(_, action)| !matches!(action, table::Action::Refuse(errno) if *errno != table::EPERM))
         .map(|row| row.0)
 }
+
+/// Every call that the filter refuses by itself where there is no broker.
+pub(super) fn refused_calls() -> impl Iterator<Item = libc::c_long> {
+    let spec = FilterSpec { broker: false, watch_reads: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
+    table::table(spec)
+        .into_iter()
+        .filter(|(_, action)| matches!(action, table::Action::Refuse(table::EPERM) | table::Action::RefuseIf(_)))
+        .map(|row| row.0)
+}

@@ -1,0 +1,169 @@
+//! The programs, and the one report that all of them make.
+
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::helpers::bpf_get_current_pid_tgid;
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_comm, bpf_get_current_task_btf, bpf_ktime_get_boot_ns, bpf_probe_read_user, bpf_ringbuf_output, bpf_task_pt_regs,
+};
+use aya_ebpf::macros::{fexit, map, raw_tracepoint};
+use aya_ebpf::maps::{HashMap, RingBuf};
+use aya_ebpf::programs::{FExitContext, RawTracePointContext};
+use srt_ebpf::{NONE, Sandbox, Shape, text, wanted, watch};
+
+use crate::directory;
+use crate::kernel::{self, Address, offset};
+use crate::scratch::Text;
+
+/// Sandboxes by the inode number of their pid namespace.
+#[map]
+static SANDBOXES: HashMap<u32, Sandbox> = HashMap::with_max_entries(4096, 0);
+/// Records on their way; the size is set by who loads the program.
+#[map]
+static RECORDS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+const ENOENT: i64 = 2;
+const EPERM: i64 = 1;
+const EACCES: i64 = 13;
+const EROFS: i64 = 30;
+
+/// After every system call (`include/trace/events/syscalls.h`: `sys_exit(struct pt_regs *regs, long ret)`).
+#[raw_tracepoint]
+fn every_call(context: RawTracePointContext) -> i32 {
+    let (regs, result): (u64, u64) = (context.arg(0), context.arg(1));
+    returned(regs, result as i64);
+    0
+}
+
+/// After one system call each: `long __x64_sys_…(const struct pt_regs *regs)`. They differ in nothing but their names, by which `srt` attaches each to another call.
+macro_rules! hooks {
+    ($($name:ident)+) => {$(
+        #[fexit]
+        fn $name(context: FExitContext) -> i32 {
+            let arguments = context.as_ptr().cast::<u64>();
+            // SAFETY: of a function with one argument, the context holds that argument and then what the function returned (bpf_tracing, `BPF_TRACE_FEXIT`).
+            let (regs, result) = unsafe { (*arguments, *arguments.add(1)) };
+            returned(regs, result as i64);
+            0
+        }
+    )+};
+}
+
+hooks! {
+    call_00 call_01 call_02 call_03 call_04 call_05 call_06 call_07 call_08 call_09 call_10 call_11 call_12 call_13 call_14 call_15
+    call_16 call_17 call_18 call_19 call_20 call_21 call_22 call_23 call_24 call_25 call_26 call_27 call_28 call_29 call_30 call_31
+    call_32 call_33 call_34 call_35 call_36 call_37 call_38 call_39 call_40 call_41 call_42 call_43 call_44 call_45 call_46 call_47
+    call_48 call_49 call_50 call_51 call_52 call_53 call_54 call_55 call_56 call_57 call_58 call_59 call_60 call_61 call_62 call_63
+}
+
+/// After the filter was asked: what it refuses never reaches the function behind the call. `int __seccomp_filter(…)`: -1 where it is refused, and the errno is in the registers.
+///
+/// Needs `bpf_get_func_ret` (Linux 5.17) and `bpf_task_pt_regs` (5.15).
+#[fexit]
+fn filtered(context: FExitContext) -> i32 {
+    if context.ret::<i32>() == Ok(-1) {
+        // SAFETY: the task that runs has registers of its own.
+        let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+        returned(regs, Address(regs).at(offset!(regs_result)).follow().0 as i64);
+    }
+    0
+}
+
+/// What every task pays for.
+#[inline(always)]
+fn returned(regs: u64, result: i64) {
+    if matches!(-result, EPERM | EACCES | EROFS | ENOENT) {
+        failed(regs, -result);
+    }
+}
+
+#[inline(never)]
+fn failed(regs: u64, errno: i64) {
+    let regs = Address(regs);
+    let call = regs.at(offset!(regs_call)).follow().0;
+    let Some(shape) = kernel::shape(call) else { return };
+    let task = kernel::task();
+    let namespace = kernel::pid_namespace(task);
+    let Some(sandbox) = SANDBOXES.get_ptr_mut(namespace) else { return };
+    // SAFETY: an element of the map.
+    let watched = unsafe { (*sandbox).watch };
+    if errno == ENOENT && watched & watch::MISSING == 0 || shape.wanted == wanted::WITHOUT_BROKER && watched & watch::BROKER != 0 {
+        return;
+    }
+    if !report(regs, task, call, shape, namespace, errno) {
+        // SAFETY: an element of the map, aligned. An addition that needs no answer is atomic on every kernel; the target has no other atomics, so the standard library has no type for it.
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*sandbox).lost, 1) };
+    }
+}
+
+/// False where the record is lost.
+#[inline(always)]
+fn report(regs: Address, task: Address, call: u64, shape: Shape, pid_ns: u32, errno: i64) -> bool {
+    let Some(mut out) = Text::begin() else { return false };
+    let ids = bpf_get_current_pid_tgid();
+    let record = out.record();
+    // SAFETY: takes no argument.
+    record.time = unsafe { bpf_ktime_get_boot_ns() };
+    record.pid_ns = pid_ns;
+    record.pid = (ids >> 32) as u32;
+    record.tid = ids as u32;
+    record.call = call as u32;
+    record.errno = errno as u32;
+    record.lengths = [0; 5];
+    record.flags = 0;
+    // SAFETY: sixteen bytes are there to be written.
+    unsafe { bpf_get_current_comm((&raw mut record.comm).cast(), 16) };
+    out.take_arguments(regs);
+    path(task, shape.path, shape.directory, text::DIRECTORY, &mut out);
+    path(task, shape.second_path, shape.second_directory, text::SECOND_DIRECTORY, &mut out);
+    address(shape, &mut out);
+    let (bytes, length) = out.bytes();
+    // SAFETY: the map is a ring buffer, and so many bytes lie there.
+    let failed = unsafe { bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), bytes.cast(), length, 0) };
+    out.end();
+    failed == 0
+}
+
+/// A path and where it starts; or, without a path, the object behind a descriptor.
+#[inline(always)]
+fn path(task: Address, path: u8, directory: u8, place: usize, out: &mut Text) {
+    if directory != NONE {
+        let before = out.position();
+        let flags = directory::write(task, directory, out.argument(directory), out);
+        let length = (out.position() - before) as u16;
+        let record = out.record();
+        record.lengths[place] = length;
+        record.flags |= flags;
+    }
+    if path != NONE {
+        let length = out.push_path(out.argument(path));
+        out.record().lengths[place + 1] = length;
+    }
+}
+
+/// Where a socket was to be named or connected.
+#[inline(always)]
+fn address(shape: Shape, out: &mut Text) {
+    let (address, length) = if shape.message != NONE {
+        message(out.argument(shape.message))
+    } else if shape.address != NONE {
+        (out.argument(shape.address), out.argument(shape.address + 1))
+    } else {
+        return;
+    };
+    let length = out.push_address(address, length);
+    out.record().lengths[text::ADDRESS] = length;
+}
+
+/// Address and length out of a `struct msghdr` of the caller's.
+#[inline(always)]
+fn message(header: u64) -> (u64, u64) {
+    let (mut name, mut length) = (0u64, 0u64);
+    // SAFETY: so many bytes are there to be written; the helper checks the address, and writes zeroes where it cannot read.
+    unsafe {
+        bpf_probe_read_user((&raw mut name).cast(), 8, header as *const _);
+        bpf_probe_read_user((&raw mut length).cast(), 4, (header + 8) as *const _);
+    }
+    (name, length)
+}

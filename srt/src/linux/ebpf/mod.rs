@@ -1,0 +1,12 @@
+//! Denials as the kernel sees them.
+//!
+//! A small program (`srt-ebpf`) is attached where system calls return, and writes those that were denied inside a sandbox into a ring buffer. Nothing is decided
+//! by it, and a run without it is as safe. What it reads of a caller's memory may have been changed by the caller meanwhile: a report can lie about the caller's own call only.
+
+mod btf;
+mod calls;
+mod layout;
+mod load;
+
+pub use calls::{Aim, Call, Scope, find};
+pub use load::{Attached, Program};
