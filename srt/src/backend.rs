@@ -5,8 +5,11 @@
 #[cfg(target_os = "linux")]
 pub use crate::linux::{
     Answer, Armed, Channel, Command, Connect, Denied, DeniedTarget, Frozen, Matter, NulByte, Report, Running, Script, WATCHED, arm,
-    call_name, close_inherited, command_of, compile, freeze, id_of, ignore_sigpipe, open_standard_streams, probe, spawn, try_namespaces,
+    call_name, close_inherited, filter_refuses, command_of, compile, freeze, id_of, ignore_sigpipe, open_standard_streams, probe, probe_ebpf, spawn, try_namespaces,
 };
+
+#[cfg(target_os = "linux")]
+pub use crate::linux::ebpf::{Aim, Attached, Program, Scope, find as find_call};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("srt runs on Linux; the macOS backend is not part of this version");

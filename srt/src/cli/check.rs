@@ -34,7 +34,7 @@ fn file(options: &Options, decided: &Decided, target: &OsStr, access: Access) ->
     let asked = AbsPath::resolve(&facts.cwd, &expanded);
     let real = HostLookup.real_path(&asked).map_err(|error| Fault::os(format!("check {asked}"), error))?.path;
     let verdict = decided.policy.files.decide(&real, access);
-    let by_name = prepare::support(options).user_notification == plan::Answer::Yes;
+    let by_name = prepare::support(options, false).user_notification == plan::Answer::Yes;
     let note = if !verdict.allowed && !plan::holds(&decided.policy, &real, access, by_name) {
         "\n  note: not enforced: the rule is about a name, and nothing holds it for what is made after the run has started"
     } else {

@@ -12,7 +12,7 @@ use crate::plan::{Answer, Support};
 
 /// Prints every layer, what the kernel offers, what would be used, and the remedy for each gap. 0 where a run would start, 1 where not.
 pub(super) fn doctor(options: &Options, json: bool) -> Result<u8, Error> {
-    let mut support = prepare::support(options);
+    let mut support = prepare::support(options, true);
     backend::try_namespaces(&mut support);
     let text = if json {
         serde_json::to_string_pretty(&support).map_err(|error| Fault::new("print the report", error))? + "\n"

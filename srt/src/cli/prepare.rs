@@ -81,12 +81,16 @@ fn unexplained() -> Error {
 
 /// Asks the platform, and makes the plan.
 pub(super) fn plan(options: &Options, decided: &Decided) -> Result<Plan, Error> {
-    Ok(plan::build(&decided.policy, &support(options))?)
+    Ok(plan::build(&decided.policy, &support(options, decided.policy.report_reads))?)
 }
 
-/// What the platform can do, less what a test takes away.
-pub(super) fn support(options: &Options) -> Support {
-    let support = options.without.iter().fold(backend::probe(), |support, layer| support.without(layer));
+/// What the platform can do, less what a test takes away. Whether it lets us load programs is asked for those who want one only.
+pub(super) fn support(options: &Options, with_ebpf: bool) -> Support {
+    let mut probed = backend::probe();
+    if with_ebpf {
+        probed.ebpf = backend::probe_ebpf();
+    }
+    let support = options.without.iter().fold(probed, |support, layer| support.without(layer));
     tracing::debug!("platform: {support:?}");
     support
 }

@@ -43,7 +43,7 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     let end = supervisor::run(running, decided.policy, published, sink.clone(), ways);
 
     tracing::debug!("run: {:?}", end.outcome);
-    if let Some(fault) = &end.fault {
+    for fault in end.remarks.iter().chain(&end.fault) {
         message::print_fault(fault);
     }
     let report = sink.snapshot();

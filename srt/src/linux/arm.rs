@@ -1,6 +1,9 @@
 //! Opens and builds everything that the fork needs, on the host, while there is one thread.
 
+use std::os::fd::OwnedFd;
+
 use landlock::RulesetCreated;
+use rustix::io::Errno;
 use seccompiler::sock_filter;
 
 use super::made::MadeDirectories;
@@ -19,6 +22,16 @@ pub struct Armed {
     pub(super) ruleset: Option<RulesetCreated>,
     pub(super) filter: Vec<sock_filter>,
     pub(super) broker: Option<BrokerScript>,
+    pub(super) gate: Option<Gate>,
+}
+
+/// Holds the command back until the supervisor closes its end, or is gone.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// `init` waits here.
+    pub(super) waits: OwnedFd,
+    /// The supervisor's.
+    pub(super) opens: OwnedFd,
 }
 
 /// Arms a script.
@@ -34,7 +47,13 @@ pub fn arm(script: Script) -> Result<Armed, Fault> {
     let inherited = fds::inherited(&script.exec.pass_fds);
     let filter = seccomp::compile(script.confinement.filter);
     let broker = script.broker.take();
-    Ok(Armed { script, scratch, made, inherited, ruleset, filter, broker })
+    let gate = script.exec.gated.then(gate).transpose().map_err(|errno| Fault::os("make a pipe", errno))?;
+    Ok(Armed { script, scratch, made, inherited, ruleset, filter, broker, gate })
+}
+
+fn gate() -> Result<Gate, Errno> {
+    let (waits, opens) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    Ok(Gate { waits, opens })
 }
 
 /// Checks the descriptors that the caller named, and closes every other above 2. Before anything of ours is opened: what is open afterwards besides is ours, and

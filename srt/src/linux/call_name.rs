@@ -1,4 +1,4 @@
-//! Names of the system calls that the filter stops, as in the manual pages.
+//! Names of the system calls that the filter stops or the kernel program looks at, as in the manual pages.
 
 /// The name of a call; its number where it is none of these.
 pub fn call_name(number: libc::c_long) -> String {
@@ -64,6 +64,19 @@ const NAMES: &[(libc::c_long, &str)] = &[
     (libc::SYS_removexattr, "removexattr"),
     (libc::SYS_lremovexattr, "lremovexattr"),
     (libc::SYS_fremovexattr, "fremovexattr"),
+    (libc::SYS_execve, "execve"),
+    (libc::SYS_execveat, "execveat"),
+    (libc::SYS_newfstatat, "newfstatat"),
+    (libc::SYS_statx, "statx"),
+    (libc::SYS_statfs, "statfs"),
+    (libc::SYS_faccessat, "faccessat"),
+    (libc::SYS_faccessat2, "faccessat2"),
+    (libc::SYS_readlinkat, "readlinkat"),
+    (libc::SYS_chdir, "chdir"),
+    (libc::SYS_getxattr, "getxattr"),
+    (libc::SYS_lgetxattr, "lgetxattr"),
+    (libc::SYS_listxattr, "listxattr"),
+    (libc::SYS_inotify_add_watch, "inotify_add_watch"),
     (libc::SYS_umask, "umask"),
     (libc::SYS_connect, "connect"),
     (libc::SYS_bind, "bind"),
@@ -78,6 +91,10 @@ const NAMES: &[(libc::c_long, &str)] = &[
 #[cfg(target_arch = "x86_64")]
 const LEGACY: &[(libc::c_long, &str)] = &[
     (libc::SYS_open, "open"),
+    (libc::SYS_stat, "stat"),
+    (libc::SYS_lstat, "lstat"),
+    (libc::SYS_access, "access"),
+    (libc::SYS_readlink, "readlink"),
     (libc::SYS_creat, "creat"),
     (libc::SYS_mkdir, "mkdir"),
     (libc::SYS_mknod, "mknod"),

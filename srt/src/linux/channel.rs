@@ -30,6 +30,8 @@ pub enum Report {
         /// The network is transparent.
         transparent: bool,
     },
+    /// The sandbox's pid namespace follows as a descriptor (namespaces(7)): whoever reports denials of the kernel knows the sandbox by it.
+    Namespace,
     /// The command runs.
     Started,
     /// The command could not be executed: errno of execve(2).
@@ -62,6 +64,7 @@ impl Report {
     fn encode(&self) -> Vec<u8> {
         let (tag, number, text): (u8, i32, String) = match self {
             Report::Sockets { transparent } => (b'L', i32::from(*transparent), String::new()),
+            Report::Namespace => (b'P', 0, String::new()),
             Report::Started => (b'S', 0, String::new()),
             Report::NotExecuted(errno) => (b'N', *errno, String::new()),
             Report::Question { ticket, matter } => {
@@ -97,6 +100,7 @@ impl Report {
         let number = i32::from_ne_bytes(*number);
         Some(match tag {
             b'L' => Report::Sockets { transparent: number != 0 },
+            b'P' => Report::Namespace,
             b'S' => Report::Started,
             b'N' => Report::NotExecuted(number),
             b'F' => {
@@ -251,6 +255,7 @@ mod tests {
         for report in [
             Report::Sockets { transparent: false },
             Report::Sockets { transparent: true },
+            Report::Namespace,
             Report::Started,
             Report::Again { ticket: 7, count: u64::MAX },
             Report::NotExecuted(2),

@@ -7,7 +7,7 @@
 //!
 //! Order: identity, network, file tree, confinement, command. Each comes where it is because the next one takes the right to do it away.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal};
@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions};
 
-use super::arm::Armed;
+use super::arm::{Armed, Gate};
 use super::broker::{self, Broker, Desk};
 use super::channel::{Channel, Order, Report};
 use super::exec::{Program, vfork_exec};
@@ -61,13 +61,14 @@ struct Running {
 
 /// The recipe.
 fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Result<Started, Failure> {
-    let Armed { script, ruleset, filter, scratch, made, inherited, broker } = armed;
+    let Armed { script, ruleset, filter, scratch, made, inherited, broker, gate } = armed;
     // The directories and the lock belong to the supervisor.
     scratch.leave_to_parent();
     std::mem::forget(made);
     // The supervisor's death is ours, and with PID 1 the whole sandbox goes.
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).step("follow the supervisor's death")?;
     map_ids(script.identity)?;
+    let gate = gate.map(|gate| name_ourselves(gate, channel)).transpose()?;
     let transparent = script.network.transparent;
     let network = network::begin(script.network)?;
     mounts::enter(&script.mounts)?;
@@ -80,6 +81,9 @@ fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Resul
     // Made before the command runs, so that nothing the command does can keep it from being made.
     let children = watch_children().step("watch for ended processes")?;
     let command = Command { exec: &script.exec, filter: &filter, with_listener: broker.is_some(), original_mask };
+    if let Some(gate) = gate {
+        wait_for(gate).step("wait for the reporter of denials")?;
+    }
     match command.start()? {
         Executed::Running(pid, listener) => {
             channel.report(&Report::Started, &[]).step("report the start")?;
@@ -89,6 +93,22 @@ fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Resul
         }
         Executed::Not(errno) => Ok(Started::NotExecuted(errno)),
     }
+}
+
+/// Hands our pid namespace to the supervisor, while /proc is still the caller's; what is left is to wait.
+fn name_ourselves(gate: Gate, channel: &Channel) -> Result<OwnedFd, Failure> {
+    let own = std::fs::File::open("/proc/self/ns/pid").step("open the pid namespace")?;
+    channel.report(&Report::Namespace, &[own.as_fd()]).step("hand over the pid namespace")?;
+    // Its other end must be the supervisor's alone.
+    drop(gate.opens);
+    Ok(gate.waits)
+}
+
+/// Nobody writes: the end of the pipe is what is waited for.
+fn wait_for(gate: OwnedFd) -> Result<(), Errno> {
+    let mut byte = [0];
+    while rustix::io::read(&gate, &mut byte) == Err(Errno::INTR) {}
+    Ok(())
 }
 
 fn serve_names(listener: Listener, script: BrokerScript, desk: &Arc<Desk>) -> Result<Arc<Broker>, Failure> {

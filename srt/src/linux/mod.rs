@@ -9,7 +9,7 @@ mod broker;
 mod call_name;
 mod caps;
 mod channel;
-mod ebpf;
+pub(crate) mod ebpf;
 mod exec;
 mod failure;
 mod fds;
@@ -41,11 +41,12 @@ pub use call_name::call_name;
 pub use channel::{Channel, Report};
 pub use fds::open_standard_streams;
 pub use freeze::{Frozen, freeze};
-pub use probe::{probe, try_namespaces};
+pub use probe::{probe, probe_ebpf, try_namespaces};
 pub use processes::{command as command_of, id_of};
 pub use question::{Answer, Connect, Denied, DeniedTarget, Matter};
 #[cfg(test)]
 pub(crate) use script::Network;
+pub use seccomp::filter_refuses;
 pub use script::{Command, NulByte, Script, compile};
 pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
 

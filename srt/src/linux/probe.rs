@@ -24,6 +24,24 @@ pub fn probe() -> Support {
         },
         user_notification: user_notification(),
         new_mount_api: has_mount_setattr(),
+        ebpf: Answer::Unknown("it was not tried".to_owned()),
+        monitor: None,
+    }
+}
+
+/// May this process load programs that see every denied call? For those who want them: it makes a small map to find out.
+pub fn probe_ebpf() -> Answer {
+    let no = |cause: String, remedy: &str| Answer::No(Refusal { cause, remedy: remedy.to_owned() });
+    let has = |capability| ::caps::has_cap(None, ::caps::CapSet::Effective, capability).unwrap_or(false);
+    if !(has(::caps::Capability::CAP_BPF) && has(::caps::Capability::CAP_PERFMON)) {
+        return no("CAP_BPF and CAP_PERFMON are not ours".to_owned(), "root, these capabilities, or the service `srt monitor`");
+    }
+    if !Path::new(super::ebpf::KERNEL).exists() {
+        return no(format!("{} is missing", super::ebpf::KERNEL), "a kernel that describes its types (CONFIG_DEBUG_INFO_BTF, Linux 5.4)");
+    }
+    match super::sys::may_use_bpf() {
+        Ok(()) => Answer::Yes,
+        Err(errno) => no(format!("the kernel refuses bpf(2): {errno}"), "a host that does not confine srt by a filter or by lockdown(7)"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use super::broker::BrokerSpec;
 use super::seccomp::FilterSpec;
 use crate::host::Facts;
-use crate::plan::{FileAction, Node, Plan};
+use crate::plan::{FileAction, Node, Plan, Reporter};
 use crate::policy::{AbsPath, FsPolicy, Matcher, Policy, SocketRule};
 
 /// Sockets of each family for connections from outside, and so how many there can be at once: each is used again when its connection has ended.
@@ -169,6 +169,8 @@ pub struct Exec {
     pub pass_fds: Vec<RawFd>,
     /// SIGPIPE is ignored.
     pub ignore_sigpipe: bool,
+    /// The supervisor says when: something outside is to watch the command from its first call on.
+    pub gated: bool,
 }
 
 /// Makes the script of a plan.
@@ -275,6 +277,7 @@ fn exec(plan: &Plan, command: &Command, facts: &Facts) -> Result<Exec, NulByte> 
         cwd: facts.cwd.clone(),
         pass_fds: command.pass_fds.clone(),
         ignore_sigpipe: command.ignore_sigpipe,
+        gated: plan.layers.reporter != Reporter::None,
     })
 }
 

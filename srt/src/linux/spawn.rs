@@ -14,6 +14,7 @@ use super::channel::Channel;
 use super::init;
 use super::made::MadeDirectories;
 use super::scratch::Scratch;
+use super::script::MountStep;
 use super::sys::{Forked, fork_into};
 use crate::Fault;
 
@@ -50,6 +51,10 @@ pub struct Running {
     pub made: MadeDirectories,
     /// Does a broker judge names?
     pub by_name: bool,
+    /// Are there directories that show some of their names only?
+    pub hides_names: bool,
+    /// The command starts when this is closed.
+    pub gate: Option<OwnedFd>,
     /// The program as typed, for messages.
     pub program: OsString,
 }
@@ -75,6 +80,8 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
             channel: Rc::new(ours),
             init,
             by_name: armed.broker.is_some(),
+            hides_names: armed.script.mounts.steps.iter().any(|step| matches!(step, MountStep::Passage { .. })),
+            gate: armed.gate.map(|gate| gate.opens),
             program: armed.script.exec.program.clone(),
             scratch: armed.scratch,
             made: armed.made,

@@ -72,6 +72,25 @@ pub(super) fn has_mount_setattr() -> bool {
     result != 0 && last_error() != Errno::NOSYS
 }
 
+/// Makes a map of one element (bpf(2)), and lets go of it.
+///
+/// # Errors
+/// As bpf(2).
+pub(super) fn may_use_bpf() -> Result<(), Errno> {
+    const BPF_MAP_CREATE: libc::c_long = 0;
+    const BPF_MAP_TYPE_ARRAY: u32 = 2;
+    // map_type, key_size, value_size, max_entries: where attributes end, the rest is zero.
+    let attributes: [u32; 4] = [BPF_MAP_TYPE_ARRAY, 4, 4, 1];
+    // SAFETY: the attributes are of the size given, and are only read.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_CREATE, attributes.as_ptr(), size_of_val(&attributes)) };
+    if result < 0 {
+        return Err(last_error());
+    }
+    // SAFETY: the kernel has just made this descriptor (close-on-exec, bpf(2)), and nobody else knows it.
+    drop(unsafe { OwnedFd::from_raw_fd(result as i32) });
+    Ok(())
+}
+
 /// close_range(2), Linux 5.9: every descriptor from `first` to `last`, both included, that is open.
 ///
 /// # Errors

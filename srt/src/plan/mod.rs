@@ -9,6 +9,7 @@ mod gap;
 mod render;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -55,12 +56,16 @@ pub struct Support {
     pub user_notification: Answer,
     /// `open_tree`, `move_mount`, `fsopen`, `mount_setattr` (Linux 5.12); the old calls are used without.
     pub new_mount_api: bool,
+    /// Programs in the kernel that see denied calls.
+    pub ebpf: Answer,
+    /// The socket of the service that has one loaded.
+    pub monitor: Option<PathBuf>,
 }
 
 impl Support {
     /// Names that [`Support::without`] takes.
-    pub const LAYERS: [&'static str; 6] =
-        ["user-namespaces", "seccomp", "user-notification", "landlock", "landlock-scopes", "new-mount-api"];
+    pub const LAYERS: [&'static str; 7] =
+        ["user-namespaces", "seccomp", "user-notification", "landlock", "landlock-scopes", "new-mount-api", "ebpf"];
 
     /// The same host without one layer.
     #[must_use]
@@ -74,6 +79,7 @@ impl Support {
             "landlock" => self.landlock_abi = 0,
             "landlock-scopes" => self.landlock_abi = self.landlock_abi.min(SCOPES_ABI - 1),
             "new-mount-api" => self.new_mount_api = false,
+            "ebpf" => (self.ebpf, self.monitor) = (missing(), None),
             _ => {}
         }
         self
@@ -121,10 +127,24 @@ pub struct Layers {
     pub user_notification: bool,
     /// Does it look at reading too?
     pub watch_reads: bool,
+    /// Who reports what the kernel denied.
+    pub reporter: Reporter,
     /// New or old mount calls.
     pub new_mount_api: bool,
     /// Where a new procfs is refused, bind the host's (`enableWeakerNestedSandbox`).
     pub host_proc_allowed: bool,
+}
+
+/// Who reports what the kernel denied, reading and executing too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reporter {
+    /// Nobody: the broker tells of what it sees.
+    None,
+    /// A kernel program that the supervisor loads.
+    Own,
+    /// The one of `srt monitor`.
+    Service,
 }
 
 /// Port of the proxy inside, as in the npm program. It exists in the sandbox's own network namespace only.
@@ -146,6 +166,7 @@ const SCOPES_ABI: u32 = 6;
 pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
     let gaps = gap::find(policy, support)?;
     let user_notification = support.user_notification == Answer::Yes;
+    let reporter = reporter(policy, support);
     Ok(Plan {
         files: files::plan(&policy.files, &policy.inventory, &policy.private_tmp, user_notification),
         network: network(&policy.network, user_notification),
@@ -154,12 +175,23 @@ pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
             landlock_abi: support.landlock_abi,
             landlock_scopes: support.landlock_abi >= SCOPES_ABI,
             user_notification,
-            watch_reads: user_notification && policy.report_reads,
+            // The kernel tells of denied reads where it can; the broker would have to be asked for every open.
+            watch_reads: user_notification && policy.report_reads && reporter == Reporter::None,
+            reporter,
             new_mount_api: support.new_mount_api,
             host_proc_allowed: policy.weaker_nested,
         },
         gaps,
     })
+}
+
+/// A service costs a run next to nothing. Loading the program costs a start, so it is done for those who ask for what nobody else sees.
+fn reporter(policy: &Policy, support: &Support) -> Reporter {
+    match () {
+        () if support.monitor.is_some() => Reporter::Service,
+        () if policy.report_reads && support.ebpf == Answer::Yes => Reporter::Own,
+        () => Reporter::None,
+    }
 }
 
 /// Connections are redirected by the system-call broker; without it there is nothing that a transparent network could rest on.

@@ -217,6 +217,7 @@ fn default_rule(id: &str, effect: FsEffect, text: &'static str) -> FsRule {
 mod tests {
     use super::*;
     use crate::policy::protected::PROTECTED_NAMES;
+    use crate::policy::testing;
 
     fn path(text: &str) -> AbsPath {
         AbsPath::new(text).unwrap()
@@ -224,16 +225,7 @@ mod tests {
 
     fn rule(effect: FsEffect, text: &str) -> FsRule {
         let matcher = if text.contains('*') { Matcher::Glob(Glob::compile(text)) } else { Matcher::Path(path(text)) };
-        FsRule {
-            id: RuleId(format!("{effect:?} {text}")),
-            effect,
-            matcher,
-            spelled: text.to_owned(),
-            lexical: None,
-            absolute: false,
-            create: false,
-            origin: Origin::Flag("--test"),
-        }
+        testing::rule(&format!("{effect:?} {text}"), effect, matcher)
     }
 
     fn policy(rules: &[(FsEffect, &str)]) -> FsPolicy {

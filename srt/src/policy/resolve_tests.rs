@@ -132,6 +132,8 @@ fn policy(table: &[&'static str], settings: &Settings) -> Result<Policy, Vec<Fau
 /// A host that has everything.
 fn support() -> Support {
     Support {
+        ebpf: Answer::Unknown("not asked".to_owned()),
+        monitor: None,
         user_namespaces: Answer::Yes,
         landlock_abi: 7,
         landlock_errata: 0,

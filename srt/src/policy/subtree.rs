@@ -64,7 +64,7 @@ impl Glob {
 #[cfg(test)]
 mod tests {
     use super::super::protected::PROTECTED_NAMES;
-    use super::super::{Origin, RuleId};
+    use super::super::testing;
     use super::*;
 
     fn path(text: &str) -> AbsPath {
@@ -72,16 +72,7 @@ mod tests {
     }
 
     fn rule(effect: FsEffect, matcher: Matcher) -> FsRule {
-        FsRule {
-            id: RuleId("rule".to_owned()),
-            effect,
-            matcher,
-            spelled: String::new(),
-            lexical: None,
-            absolute: false,
-            create: false,
-            origin: Origin::Flag("--test"),
-        }
+        testing::rule("rule", effect, matcher)
     }
 
     fn policy(denied: &[&str]) -> FsPolicy {

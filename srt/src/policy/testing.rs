@@ -1,5 +1,7 @@
 //! What tests share: repeatable random numbers and short ways to a policy.
 
+use super::{FsEffect, FsRule, Matcher, Origin, RuleId};
+
 /// A xorshift generator (Marsaglia 2003): small, repeatable, good enough to vary input.
 pub(crate) struct Random(u64);
 
@@ -35,4 +37,18 @@ pub(crate) fn network_settings(allow: &[&str], deny: &[&str]) -> crate::settings
 /// A network policy with these entries, which must be valid.
 pub(crate) fn net_policy(allow: &[&str], deny: &[&str]) -> super::NetPolicy {
     super::NetPolicy::build(&network_settings(allow, deny)).expect("valid entries")
+}
+
+/// A rule from nowhere.
+pub(crate) fn rule(id: &str, effect: FsEffect, matcher: Matcher) -> FsRule {
+    FsRule {
+        id: RuleId(id.to_owned()),
+        effect,
+        matcher,
+        spelled: String::new(),
+        lexical: None,
+        absolute: false,
+        create: false,
+        origin: Origin::Flag("--test"),
+    }
 }

@@ -80,19 +80,11 @@ impl TryFrom<WireRule> for FsRule {
 #[cfg(test)]
 mod tests {
     use super::super::fs::Access;
+    use super::super::testing;
     use super::*;
 
     fn rule(effect: FsEffect, matcher: Matcher) -> FsRule {
-        FsRule {
-            id: RuleId("fs.x".to_owned()),
-            effect,
-            matcher,
-            spelled: String::new(),
-            lexical: None,
-            absolute: false,
-            create: false,
-            origin: Origin::Flag("--test"),
-        }
+        testing::rule("fs.x", effect, matcher)
     }
 
     #[test]

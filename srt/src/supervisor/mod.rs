@@ -12,7 +12,9 @@ mod live;
 mod process;
 mod program;
 mod questions;
+mod records;
 mod remember;
+mod reporter;
 mod session;
 mod signals;
 mod status;
@@ -33,6 +35,7 @@ use crate::violation::EventSink;
 use crate::{Fault, Outcome};
 
 use questions::Questions;
+use reporter::Reporter;
 use session::Session;
 use signals::Signals;
 use terminal::Terminal;
@@ -71,17 +74,19 @@ pub struct End {
     pub outcome: Outcome,
     /// Why srt failed, or why the command could not be executed.
     pub fault: Option<Fault>,
+    /// What else went wrong, and is no reason to fail.
+    pub remarks: Vec<Fault>,
 }
 
 impl End {
     fn fault(outcome: Outcome, fault: Fault) -> Self {
-        End { outcome, fault: Some(fault) }
+        End { outcome, fault: Some(fault), remarks: Vec::new() }
     }
 }
 
 impl From<Outcome> for End {
     fn from(outcome: Outcome) -> Self {
-        End { outcome, fault: None }
+        End { outcome, fault: None, remarks: Vec::new() }
     }
 }
 
@@ -94,8 +99,9 @@ impl From<Fault> for End {
 /// Supervises a run to its end. The private directory is gone afterwards, and so is every process of the sandbox.
 pub fn run(running: Running, policy: Policy, published: Published, sink: EventSink, ways: Ways) -> End {
     let terminal = Terminal::remember();
+    let mut running = running;
     let end = match event_loop() {
-        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&running, policy, published, sink, ways)),
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, supervise(&mut running, policy, published, sink, ways)),
         Err(fault) => fault.into(),
     };
     terminal.restore();
@@ -108,17 +114,25 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
     runtime.map_err(|error| Fault::os("start the event loop", error))
 }
 
-async fn supervise(running: &Running, policy: Policy, published: Published, sink: EventSink, ways: Ways) -> End {
+async fn supervise(running: &mut Running, policy: Policy, published: Published, sink: EventSink, ways: Ways) -> End {
     let files = Rc::new(RefCell::new(Rc::new(policy.files.clone())));
     let on_files = running.by_name.then(|| questions::replace(running.channel.clone(), files.clone()));
+    let mut reporter = Reporter::new(running, files.clone(), sink.clone());
     let mut session = Session::start(policy, sink.clone(), Ways { on_files, ..ways });
     let questions = Questions { files, events: sink, admission: RefCell::default(), told: RefCell::default() };
-    let end = watch(running, &mut session, &questions, published).await.unwrap_or_else(End::from);
+    let mut end = watch(running, &mut session, &questions, &mut reporter, published).await.unwrap_or_else(End::from);
+    end.remarks.extend(reporter.finish());
     session.finish(&end).await;
     end
 }
 
-async fn watch(running: &Running, session: &mut Session, questions: &Questions, published: Published) -> Result<End, Fault> {
+async fn watch(
+    running: &Running,
+    session: &mut Session,
+    questions: &Questions,
+    reporter: &mut Reporter,
+    published: Published,
+) -> Result<End, Fault> {
     running.channel.set_nonblocking().map_err(|errno| Fault::os("listen to init", errno))?;
     // SAFETY: the descriptor is borrowed from `running`, which outlives this and keeps it open.
     let channel = unsafe { AsyncFd::register_with_interest(running.channel.as_fd(), Interest::READABLE) };
@@ -137,6 +151,7 @@ async fn watch(running: &Running, session: &mut Session, questions: &Questions, 
                             serve_network(sockets, transparent, published, session, questions)?;
                         }
                     }
+                    Ok(Some((Report::Namespace, mut namespace))) => reporter.begin(namespace.pop()),
                     Ok(Some((Report::Question { ticket, matter }, mut caller))) => {
                         questions.take(&running.channel, ticket, matter, caller.pop());
                     }
@@ -166,6 +181,8 @@ async fn watch(running: &Running, session: &mut Session, questions: &Questions, 
                 }
                 continues += i32::from(signal.pass_on(&running.channel));
             }
+            // A full buffer would lose what this loop does not read in time.
+            () = reporter.report() => {}
             () = session.bell.go_on.notified() => continues += i32::from(running.channel.forward(libc::SIGCONT).is_ok()),
         }
     }
@@ -193,7 +210,7 @@ fn init_is_gone(started: bool) -> End {
 /// One report; the end where it is the last. `continues` is the number of requests to continue, where a stop is to be obeyed at all.
 fn take(report: Report, continues: Option<i32>, running: &Running) -> Option<End> {
     match report {
-        Report::Started | Report::Sockets { .. } | Report::Question { .. } | Report::Again { .. } => None,
+        Report::Started | Report::Namespace | Report::Sockets { .. } | Report::Question { .. } | Report::Again { .. } => None,
         Report::Stopped(obeyed) => {
             // A request to continue that init had not yet seen will end the stop.
             if continues == Some(obeyed) {

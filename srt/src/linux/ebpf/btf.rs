@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 /// Where the running kernel describes itself.
-pub(super) const KERNEL: &str = "/sys/kernel/btf/vmlinux";
+pub(in crate::linux) const KERNEL: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 24;

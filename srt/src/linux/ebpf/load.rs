@@ -118,6 +118,7 @@ impl Program {
 fn attach(ebpf: &mut Ebpf, kernel: &btf::Btf<'_>, functions: &[String]) -> Result<Attached, Fault> {
     let mut missing = Vec::new();
     for (place, function) in functions.iter().enumerate() {
+        debug_assert!(place <= HOOKS, "there are parts for so many calls, and one for the filter");
         let name = if function == FILTER { "filtered".to_owned() } else { format!("call_{place:02}") };
         if let Err(cause) = attach_call(ebpf, kernel, &name, function) {
             tracing::debug!("ebpf: {function}: {cause}");

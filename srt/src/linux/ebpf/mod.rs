@@ -8,5 +8,6 @@ mod calls;
 mod layout;
 mod load;
 
-pub use calls::{Aim, Call, Scope, find};
+pub(in crate::linux) use btf::KERNEL;
+pub use calls::{Aim, Scope, find};
 pub use load::{Attached, Program};

@@ -34,3 +34,13 @@ pub(super) fn refused_calls() -> impl Iterator<Item = libc::c_long> {
         .filter(|(_, action)| matches!(action, table::Action::Refuse(table::EPERM) | table::Action::RefuseIf(_)))
         .map(|row| row.0)
 }
+
+/// Does the filter of a run without a broker refuse this call, with these arguments? What a caller may not do for another reason is none of ours.
+pub fn filter_refuses(call: libc::c_long, arguments: &[u64; 6]) -> bool {
+    let spec = FilterSpec { broker: false, watch_reads: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
+    table::table(spec).iter().filter(|(number, _)| *number == call).any(|(_, action)| match action {
+        table::Action::Refuse(errno) => *errno == table::EPERM,
+        table::Action::RefuseIf(tests) => tests.iter().any(|test| test.holds(arguments)),
+        table::Action::Ask | table::Action::AskIf(_) => false,
+    })
+}

@@ -54,6 +54,28 @@ pub(super) enum Test {
     NotNull { argument: u8 },
 }
 
+/// Flags with which an open makes a file. O_TMPFILE is a bit of its own and O_DIRECTORY; the bit alone tells.
+pub(super) const CREATES: u32 = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
+
+impl Test {
+    /// Does it hold for these arguments? As the compiled filter answers.
+    pub(super) fn holds(self, arguments: &[u64; 6]) -> bool {
+        let low = |argument: u8| arguments.get(usize::from(argument)).map_or(0, |value| *value as u32);
+        match self {
+            Test::AnyBit { argument, bits } => low(argument) & bits != 0,
+            Test::OneOf { argument, mask, values } => values.contains(&(low(argument) & mask)),
+            Test::NoneOf { argument, values } => !values.contains(&low(argument)),
+            Test::FirstAndThird { first, third } => low(0) == first && !third.contains(&low(2)),
+            Test::FirstTwo { first, second } => low(0) == first && low(1) == second,
+            Test::CreatesWith { flags, mode, bits } => low(flags) & CREATES != 0 && low(mode) & bits != 0,
+            Test::Opens { flags, bits } => low(flags) & bits != 0 && low(flags) & libc::O_PATH as u32 == 0,
+            Test::BitWithout { argument, bit, without } => low(argument) & bit != 0 && low(argument) & without == 0,
+            Test::NoBit { argument, bits } => low(argument) & bits == 0,
+            Test::NotNull { argument } => arguments.get(usize::from(argument)).is_some_and(|value| *value != 0),
+        }
+    }
+}
+
 pub(super) const EPERM: u16 = libc::EPERM as u16;
 pub(super) const ENOSYS: u16 = libc::ENOSYS as u16;
 
