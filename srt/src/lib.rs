@@ -10,6 +10,8 @@ mod fault;
 pub mod host;
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+pub mod monitor;
 mod outcome;
 pub mod plan;
 pub mod policy;

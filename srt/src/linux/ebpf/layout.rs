@@ -6,7 +6,19 @@ use super::btf::Btf;
 
 /// The structures that are asked about.
 pub(super) const STRUCTURES: &[&str] = &[
-    "task_struct", "pid", "upid", "pid_namespace", "fs_struct", "files_struct", "fdtable", "file", "path", "dentry", "vfsmount", "mount", "pt_regs",
+    "task_struct",
+    "pid",
+    "upid",
+    "pid_namespace",
+    "fs_struct",
+    "files_struct",
+    "fdtable",
+    "file",
+    "path",
+    "dentry",
+    "vfsmount",
+    "mount",
+    "pt_regs",
 ];
 
 /// Names of the registers in `struct pt_regs` that hold the call's number, its result, and its arguments when it returns (syscall(2)).

@@ -73,13 +73,17 @@ impl Program {
             functions.push(FILTER.to_owned());
         }
         let wanted = |name: &[u8]| {
-            layout::STRUCTURES.iter().any(|structure| structure.as_bytes() == name) || functions.iter().any(|function| function.as_bytes() == name)
+            layout::STRUCTURES.iter().any(|structure| structure.as_bytes() == name)
+                || functions.iter().any(|function| function.as_bytes() == name)
         };
         let kernel = btf::Btf::parse(&bytes, wanted).ok_or_else(|| Fault::new(format!("read {}", btf::KERNEL), "it is not understood"))?;
         let layout = layout::of(&kernel).map_err(|name| Fault::new("use eBPF", format!("this kernel has no {name} as it is known")))?;
         let calls = calls::table();
         let mut loader = EbpfLoader::new();
-        loader.btf(None).verifier_log_level(if std::env::var_os("VLOG").is_some() { VerifierLogLevel::DEBUG } else { VerifierLogLevel::DISABLE }).map_max_entries("RECORDS", buffer);
+        loader
+            .btf(None)
+            .verifier_log_level(if std::env::var_os("VLOG").is_some() { VerifierLogLevel::DEBUG } else { VerifierLogLevel::DISABLE })
+            .map_max_entries("RECORDS", buffer);
         loader.override_global("LAYOUT", layout.as_bytes(), true).override_global("CALLS", calls.as_bytes(), true);
         let mut ebpf = loader.load(OBJECT).map_err(|error| fault("load the eBPF program")(&error))?;
         let attached = attach(&mut ebpf, &kernel, &functions)?;
@@ -184,7 +188,13 @@ mod try_tests {
         let scope = if std::env::var_os("SCOPE_ALL").is_some() { Scope::All } else { Scope::Reads };
         let start = std::time::Instant::now();
         let mut program = Program::load(scope, 1 << 20).unwrap_or_else(|fault| panic!("{fault}"));
-        for fd in 3..40 { if let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")) { if let Some(line) = info.lines().find(|l| l.starts_with("verified_insns")) { println!("{fd} {line}"); } } }
+        for fd in 3..40 {
+            if let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")) {
+                if let Some(line) = info.lines().find(|l| l.starts_with("verified_insns")) {
+                    println!("{fd} {line}");
+                }
+            }
+        }
         println!("loaded and attached in {:?}: {:?}", start.elapsed(), program.attached);
         let inode = std::fs::metadata("/proc/self/ns/pid").unwrap().ino();
         program.add(inode as u32, 0).unwrap_or_else(|fault| panic!("{fault}"));
@@ -196,7 +206,16 @@ mod try_tests {
         while let Some(item) = program.records.next() {
             match srt_ebpf::Record::parse(&item) {
                 None => println!("malformed {} bytes", item.len()),
-                Some(parsed) => println!("{} {} errno {} dir {:?} path {:?} flags {} {:?}", parsed.record.pid, crate::linux::call_name(parsed.record.call.into()), parsed.record.errno, parsed.names(0).map(String::from_utf8_lossy).collect::<Vec<_>>(), String::from_utf8_lossy(parsed.text(1)), parsed.record.flags, String::from_utf8_lossy(parsed.comm())),
+                Some(parsed) => println!(
+                    "{} {} errno {} dir {:?} path {:?} flags {} {:?}",
+                    parsed.record.pid,
+                    crate::linux::call_name(parsed.record.call.into()),
+                    parsed.record.errno,
+                    parsed.names(0).map(String::from_utf8_lossy).collect::<Vec<_>>(),
+                    String::from_utf8_lossy(parsed.text(1)),
+                    parsed.record.flags,
+                    String::from_utf8_lossy(parsed.comm())
+                ),
             }
         }
         let start = std::time::Instant::now();
