@@ -116,8 +116,10 @@ fn report(regs: Address, task: Address, call: u64, shape: Shape, pid_ns: u32, er
     unsafe { bpf_get_current_comm((&raw mut record.comm).cast(), 16) };
     out.take_arguments(regs);
     path(task, shape.path, shape.directory, text::DIRECTORY, &mut out);
-    path(task, shape.second_path, shape.second_directory, text::SECOND_DIRECTORY, &mut out);
-    address(shape, &mut out);
+    if kernel::pairs() {
+        path(task, shape.second_path, shape.second_directory, text::SECOND_DIRECTORY, &mut out);
+        address(shape, &mut out);
+    }
     let (bytes, length) = out.bytes();
     // SAFETY: the map is a ring buffer, and so many bytes lie there.
     let failed = unsafe { bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), bytes.cast(), length, 0) };

@@ -14,6 +14,16 @@ static LAYOUT: Layout = Layout::UNKNOWN;
 #[unsafe(no_mangle)]
 static CALLS: Calls = Calls([Shape::UNWANTED; MOST_CALLS]);
 
+/// Are there calls with a second path, or with an address? A constant when the program is loaded: the verifier then does not look at what is never reached.
+#[unsafe(no_mangle)]
+static PAIRS: u32 = 1;
+
+#[inline(always)]
+pub(crate) fn pairs() -> bool {
+    // SAFETY: a static.
+    unsafe { read_volatile(&raw const PAIRS) != 0 }
+}
+
 /// One offset of [`LAYOUT`].
 macro_rules! offset {
     ($($field:tt)+) => {

@@ -9,7 +9,7 @@ pub use crate::linux::{
 };
 
 #[cfg(target_os = "linux")]
-pub use crate::linux::ebpf::{Aim, Attached, Program, Scope, find as find_call};
+pub use crate::linux::ebpf::{Aim, Attached, Program, Scope, Way, find as find_call};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("srt runs on Linux; the macOS backend is not part of this version");

@@ -11,7 +11,7 @@ use crate::plan;
 /// Prints what a run with these options would do.
 pub(super) fn explain(options: &Options, json: bool) -> Result<u8, Error> {
     let decided = prepare::decide(options)?;
-    let plan = prepare::plan(options, &decided)?;
+    let (plan, _) = prepare::plan(options, &decided)?;
     let text = if json {
         serde_json::to_string_pretty(&Explanation::new(&plan, &decided.policy)).map_err(|error| Fault::new("print the plan", error))? + "\n"
     } else {

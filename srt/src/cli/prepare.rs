@@ -8,7 +8,7 @@ use crate::host::{self, Facts, HostLookup};
 use crate::plan::{self, Plan, Support};
 use crate::policy::{self, AbsPath, Policy};
 use crate::settings::{self, Sources};
-use crate::{Faults, backend};
+use crate::{Faults, backend, monitor};
 
 /// What is known before the platform is asked.
 pub(super) struct Decided {
@@ -80,8 +80,19 @@ fn unexplained() -> Error {
 }
 
 /// Asks the platform, and makes the plan.
-pub(super) fn plan(options: &Options, decided: &Decided) -> Result<Plan, Error> {
-    Ok(plan::build(&decided.policy, &support(options, decided.policy.report_reads))?)
+pub(super) fn plan(options: &Options, decided: &Decided) -> Result<(Plan, Support), Error> {
+    let mut support = support(options, decided.policy.report_reads);
+    if !options.without.iter().any(|layer| layer == "ebpf") {
+        support.monitor = monitor(&decided.facts);
+    }
+    Ok((plan::build(&decided.policy, &support)?, support))
+}
+
+/// The socket of the service, where there seems to be one.
+pub(super) fn monitor(facts: &Facts) -> Option<PathBuf> {
+    let path = facts.var("SRT_MONITOR_SOCKET").unwrap_or(monitor::SOCKET.as_ref());
+    let kind = rustix::fs::stat(path).ok().map(|found| rustix::fs::FileType::from_raw_mode(found.st_mode))?;
+    (kind == rustix::fs::FileType::Socket).then(|| path.into())
 }
 
 /// What the platform can do, less what a test takes away. Whether it lets us load programs is asked for those who want one only.

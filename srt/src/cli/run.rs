@@ -19,13 +19,14 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     // Writing to a reader that is gone is an error for srt, and no reason to die; the command has what the caller had.
     let ignore_sigpipe = backend::ignore_sigpipe();
     let decided = prepare::decide(options)?;
-    let ways = ways::open(options, &decided)?;
+    let mut ways = ways::open(options, &decided)?;
     // The settings may have come through a descriptor; from here on, only what was named stays open.
     backend::close_inherited(&[&options.pass_fds[..], &ways::descriptors(&ways)].concat())?;
     let command = Command { argv: argv(typed, &decided.facts), pass_fds: options.pass_fds.clone(), ignore_sigpipe };
-    let plan = prepare::plan(options, &decided)?;
+    let (plan, support) = prepare::plan(options, &decided)?;
     say_gaps(&plan);
     let text = command.argv.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    ways.reports = ways::reports(&plan, &support, &decided, &text);
     let sink = sink(&decided, &text)?;
     let log = options.violations_file.as_deref().map(|path| open_log(path, &decided)).transpose()?;
     let store = decided.policy.state.clone().map(|state| Store::new(state.join(violation::STORE)));

@@ -7,6 +7,7 @@ use super::prepare::{self, Decided};
 use super::stderr;
 use crate::Fault;
 use crate::host::HostLookup;
+use crate::plan::{Answer, Plan, Reporter, Support};
 use crate::policy::{AbsPath, Access, PathLookup as _};
 use crate::settings::Replace;
 use crate::supervisor::{self, Descriptor, Direction, Memory, Ways};
@@ -30,6 +31,7 @@ pub(super) fn open(options: &Options, decided: &Decided) -> Result<Ways, Fault> 
         memory: if ask { memory(decided) } else { Memory::default() },
         renew: renewal.map(|renewal| Box::new(move |title: &str, text: &str| renewal.policy(title, text)) as supervisor::Renew),
         on_files: None,
+        reports: supervisor::Reports::default(),
     })
 }
 
@@ -58,4 +60,11 @@ fn memory(decided: &Decided) -> Memory {
     }
     let open = real.path.parent().is_some_and(|directory| writable(&directory));
     Memory::new(file.as_path(), real.path.as_path(), if open { Replace::InPlace } else { Replace::Whole })
+}
+
+/// Who reports what the kernel denies.
+pub(super) fn reports(plan: &Plan, support: &Support, decided: &Decided, command: &str) -> supervisor::Reports {
+    let service = support.monitor.clone().filter(|_| plan.layers.reporter == Reporter::Service);
+    let own = plan.layers.reporter != Reporter::None && decided.policy.report_reads && support.ebpf == Answer::Yes;
+    supervisor::Reports { service, own, wanted: decided.policy.report_reads, command: command.to_owned() }
 }

@@ -158,17 +158,26 @@ impl AsRawFd for Connection {
 #[derive(Debug, Default)]
 pub struct Retry {
     tried: u32,
+    in_vain: bool,
 }
 
 impl Retry {
     const FIRST: Duration = Duration::from_millis(100);
     const LAST: Duration = Duration::from_secs(10);
 
-    /// How long to wait before the next attempt. Spread by the process's id: two hundred runs do not all come at once.
-    pub fn delay(&mut self) -> Duration {
+    /// How long to wait before the next attempt; none where there is to be none. Spread by the process's id: two hundred runs do not all come at once.
+    pub fn delay(&mut self) -> Option<Duration> {
+        if self.in_vain {
+            return None;
+        }
         let delay = Self::FIRST.saturating_mul(1 << self.tried.min(7)).min(Self::LAST);
         self.tried = self.tried.saturating_add(1);
-        delay + delay.mul_f64(f64::from(std::process::id() % 64) / 128.0)
+        Some(delay + delay.mul_f64(f64::from(std::process::id() % 64) / 128.0))
+    }
+
+    /// There is no use in trying again.
+    pub fn give_up(&mut self) {
+        self.in_vain = true;
     }
 
     /// A connection was made and held.
@@ -244,10 +253,12 @@ mod tests {
     #[test]
     fn attempts_become_rarer_and_never_cease() {
         let mut retry = Retry::default();
-        let delays: Vec<Duration> = (0..100).map(|_| retry.delay()).collect();
+        let delays: Vec<Duration> = (0..100).filter_map(|_| retry.delay()).collect();
         assert!(delays.windows(2).all(|two| two[0] <= two[1]));
         assert!(delays[0] < Duration::from_millis(200) && delays[99] <= Retry::LAST * 2);
         retry.reset();
-        assert_eq!(retry.delay(), delays[0]);
+        assert_eq!(retry.delay(), Some(delays[0]));
+        retry.give_up();
+        assert_eq!(retry.delay(), None);
     }
 }

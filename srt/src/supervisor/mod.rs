@@ -8,6 +8,7 @@ mod control;
 mod denials;
 mod descriptor;
 mod desk;
+mod feed;
 mod live;
 mod process;
 mod program;
@@ -45,6 +46,7 @@ pub use descriptor::{Descriptor, Direction};
 pub use live::Show;
 pub use program::{OnFiles, Renew};
 pub use remember::Memory;
+pub use reporter::Reports;
 
 /// The ways by which a run tells and is told things while it goes on. None by default.
 #[derive(Default)]
@@ -65,6 +67,8 @@ pub struct Ways {
     pub renew: Option<Renew>,
     /// Gets the rules on files of such settings.
     pub on_files: Option<OnFiles>,
+    /// Who reports what the kernel denied.
+    pub reports: Reports,
 }
 
 /// The end of a run, and what must be said about it.
@@ -114,10 +118,10 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Fault> {
     runtime.map_err(|error| Fault::os("start the event loop", error))
 }
 
-async fn supervise(running: &mut Running, policy: Policy, published: Published, sink: EventSink, ways: Ways) -> End {
+async fn supervise(running: &mut Running, policy: Policy, published: Published, sink: EventSink, mut ways: Ways) -> End {
     let files = Rc::new(RefCell::new(Rc::new(policy.files.clone())));
     let on_files = running.by_name.then(|| questions::replace(running.channel.clone(), files.clone()));
-    let mut reporter = Reporter::new(running, files.clone(), sink.clone());
+    let mut reporter = Reporter::new(running, std::mem::take(&mut ways.reports), files.clone(), sink.clone());
     let mut session = Session::start(policy, sink.clone(), Ways { on_files, ..ways });
     let questions = Questions { files, events: sink, admission: RefCell::default(), told: RefCell::default() };
     let mut end = watch(running, &mut session, &questions, &mut reporter, published).await.unwrap_or_else(End::from);
@@ -182,7 +186,7 @@ async fn watch(
                 continues += i32::from(signal.pass_on(&running.channel));
             }
             // A full buffer would lose what this loop does not read in time.
-            () = reporter.report() => {}
+            _ = reporter.report() => {}
             () = session.bell.go_on.notified() => continues += i32::from(running.channel.forward(libc::SIGCONT).is_ok()),
         }
     }

@@ -62,7 +62,8 @@ fn arguments(pid: i32) -> Vec<String> {
     let mut text = Vec::new();
     let limit = (MAX_ARGUMENTS * MAX_ARGUMENT) as u64;
     let read = std::fs::File::open(format!("/proc/{pid}/cmdline")).and_then(|file| file.take(limit).read_to_end(&mut text));
-    if read.is_err() {
+    // A process that has ended, and is not yet waited for, has none.
+    if read.is_err() || text.is_empty() {
         return Vec::new();
     }
     let ended = text.strip_suffix(&[0]).unwrap_or(&text);

@@ -3,25 +3,22 @@
 //! The command is held back until the program watches it. Where that fails, the command runs all the same: nothing is enforced here, and what could not be done is said at the end.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::ClockId;
 use srt_ebpf::{Parsed, Record, watch};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
+use super::feed::{Feed, Heard, Watched};
 use super::questions::Rules;
 use super::records::denial;
 use super::{denials, process};
 use crate::Fault;
-use crate::backend::{Attached, Program, Running, Scope};
+use crate::backend::{Running, Scope};
 use crate::host::HostLookup;
 use crate::violation::{Event, EventSink, Source};
 
-/// Bytes of the ring buffer: some thousand records.
-const BUFFER: u32 = 1 << 20;
 /// Records that are taken before the loop serves anybody else.
 const AT_ONCE: usize = 256;
 /// How long a record stands for more of the same.
@@ -29,99 +26,117 @@ const STANDS: Duration = Duration::from_millis(200);
 /// Different records that are remembered.
 const MOST: usize = 256;
 
+/// Who may be asked for reports, in this order.
+#[derive(Clone, Debug, Default)]
+pub struct Reports {
+    /// The service's socket, where it seems to be there.
+    pub service: Option<PathBuf>,
+    /// A program of our own.
+    pub own: bool,
+    /// The broker was not asked to look at reading, because one of these does.
+    pub wanted: bool,
+    /// The command, for those who look on.
+    pub command: String,
+}
+
 /// The reporter of one run.
 pub(super) struct Reporter {
     gate: Option<OwnedFd>,
+    reports: Reports,
     watch: u64,
-    scope: Scope,
     files: Rules,
     events: EventSink,
     feed: Option<Feed>,
     remarks: Vec<Fault>,
+    lost: u64,
+    away: bool,
     seen: HashMap<Vec<u8>, (Instant, Option<Event>)>,
-}
-
-/// Where records come from.
-struct Feed {
-    program: Program,
-    pid_ns: u32,
-    ready: AsyncFd<OwnedFd>,
 }
 
 impl Reporter {
     /// Takes the gate out of `running`.
-    pub(super) fn new(running: &mut Running, files: Rules, events: EventSink) -> Reporter {
+    pub(super) fn new(running: &mut Running, reports: Reports, files: Rules, events: EventSink) -> Reporter {
         let broker = if running.by_name { watch::BROKER } else { 0 };
         let missing = if running.hides_names { watch::MISSING } else { 0 };
         Reporter {
             gate: running.gate.take(),
+            reports,
             watch: broker | missing,
-            scope: if running.by_name { Scope::Reads } else { Scope::All },
             files,
             events,
             feed: None,
             remarks: Vec::new(),
+            lost: 0,
+            away: false,
             seen: HashMap::new(),
         }
     }
 
     /// Watches the sandbox with this pid namespace, and lets the command start.
     pub(super) fn begin(&mut self, namespace: Option<OwnedFd>) {
-        match namespace.ok_or_else(|| Fault::new("name the sandbox", "init sent no namespace")).and_then(|namespace| self.load(namespace)) {
-            Ok(feed) => self.feed = Some(feed),
-            Err(fault) => self.remarks.push(fault.hint("denied reads are not reported in this run")),
+        let feed = namespace.ok_or_else(|| Fault::new("name the sandbox", "init sent no namespace")).and_then(|namespace| self.feed(namespace));
+        match feed {
+            Ok(feed) => self.feed = feed,
+            Err(fault) => self.remarks.push(fault.hint("what the kernel denies without asking the broker, reading above all, is not reported in this run")),
         }
         self.gate = None;
     }
 
-    fn load(&self, namespace: OwnedFd) -> Result<Feed, Fault> {
-        let inode = std::fs::File::from(namespace).metadata().map_err(|error| Fault::os("name the sandbox", error))?.ino();
-        let pid_ns = u32::try_from(inode).map_err(|_| Fault::new("name the sandbox", "its number is too large"))?;
-        let mut program = Program::load(self.scope, BUFFER)?;
-        if let Attached::Calls { missing } = &program.attached {
-            tracing::debug!("ebpf: calls that cannot be watched: {missing:?}");
+    fn feed(&self, namespace: OwnedFd) -> Result<Option<Feed>, Fault> {
+        let mut watched = Watched { namespace, watch: self.watch, command: self.reports.command.clone() };
+        if let Some(path) = &self.reports.service {
+            match Feed::service(path, watched)? {
+                Ok(feed) => return Ok(Some(feed)),
+                Err(given_back) => watched = given_back,
+            }
         }
-        program.add(pid_ns, self.watch)?;
-        let fault = |error: std::io::Error| Fault::os("wait for records", error);
-        let buffer = program.records.as_fd().try_clone_to_owned().map_err(fault)?;
-        // SAFETY: the descriptor owns what it names, and always names the same.
-        let ready = unsafe { AsyncFd::register_with_interest(buffer, Interest::READABLE) }.map_err(|error| fault(error.into()))?;
-        Ok(Feed { pid_ns, ready, program })
+        let scope = if self.watch & watch::BROKER == 0 { Scope::All } else { Scope::Reads };
+        match self.reports.own {
+            true => Feed::own(watched, scope).map(Some),
+            false if self.reports.wanted => Err(Fault::new("report denied reads", "the service `srt monitor` does not listen")),
+            false => Ok(None),
+        }
     }
 
-    /// Waits for records, and reports them. Never ends where there is nothing to wait for.
-    pub(super) async fn report(&mut self) {
+    /// Waits for records, and reports them; whom status lines go to from now on, where that changed. Never ends where there is nothing to wait for.
+    pub(super) async fn report(&mut self) -> Option<Option<OwnedFd>> {
         let Some(feed) = &mut self.feed else { return std::future::pending().await };
-        match feed.ready.readable().await {
-            Ok(mut ready) => ready.clear_ready(),
-            Err(_) => return std::future::pending().await,
+        feed.ready().await;
+        let mut observer = None;
+        for _ in 0..AT_ONCE {
+            let Some(feed) = &mut self.feed else { break };
+            match feed.next() {
+                Some(Heard::Observed(observed)) => observer = Some(if observed { feed.line_out() } else { None }),
+                Some(heard) => self.hear(heard),
+                None => break,
+            }
         }
-        self.take(AT_ONCE);
+        observer
     }
 
     /// The last records, and everything that must be said.
     pub(super) fn finish(mut self) -> Vec<Fault> {
-        self.take(usize::MAX);
-        if let Some(feed) = &self.feed {
-            let lost = feed.program.lost(feed.pid_ns);
-            if lost > 0 {
-                self.events.count_lost(lost);
-                self.remarks.push(Fault::new("report every denial", format!("{lost} came too quickly")));
-            }
+        if let Some(mut feed) = self.feed.take() {
+            feed.last(|heard| self.hear(heard));
+        }
+        if self.lost > 0 {
+            self.events.count_lost(self.lost);
+            self.remarks.push(Fault::new("report every denial", format!("{} came too quickly", self.lost)));
+        }
+        if self.away {
+            let fault = Fault::new("report every denial", "the service `srt monitor` was away for a time");
+            self.remarks.push(fault.hint("denied reads of that time are not reported"));
         }
         self.remarks
     }
 
-    fn take(&mut self, most: usize) {
-        let Some(mut feed) = self.feed.take() else { return };
-        let mut taken = 0;
-        while taken < most
-            && let Some(record) = feed.program.records.next()
-        {
-            self.tell(&record);
-            taken += 1;
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Record(bytes) => self.tell(&bytes),
+            Heard::Lost(count) => self.lost = self.lost.saturating_add(count),
+            Heard::Away(away) => self.away |= away,
+            Heard::Observed(_) => {}
         }
-        self.feed = Some(feed);
     }
 
     fn tell(&mut self, bytes: &[u8]) {

@@ -33,7 +33,7 @@ pub(super) struct Session {
 impl Session {
     /// Starts everything but the questions on the terminal, which need a command.
     pub(super) fn start(policy: Policy, sink: EventSink, ways: Ways) -> Session {
-        let Ways { live, say, status, control, ask, memory, renew, on_files } = ways;
+        let Ways { live, say, status, control, ask, memory, renew, on_files, reports: _ } = ways;
         let for_programs = status.is_some() && control.is_some();
         let (asker, questions) = ask.then(Asker::new).map(|(asker, questions)| (Rc::new(asker), questions)).unzip();
         let context = Rc::new(ProxyContext::new(policy.network.clone(), sink.clone()).asking(asker.clone()));

@@ -20,6 +20,15 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../srt-ebpf/denials
 /// Parts of the object that can be attached to a call each.
 pub(super) const HOOKS: usize = 64;
 
+/// How the program is to be attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To single calls, or to all where the kernel refuses that. Each hook goes through the verifier, and is waited for when it goes: for what stays.
+    Calls,
+    /// To all calls at once: for what is soon gone.
+    EveryCall,
+}
+
 /// How the program sees calls return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attached {
@@ -66,7 +75,7 @@ impl Program {
     ///
     /// # Errors
     /// The kernel does not describe itself, or refuses.
-    pub fn load(scope: Scope, buffer: u32) -> Result<Program, Fault> {
+    pub fn load(scope: Scope, way: Way, buffer: u32) -> Result<Program, Fault> {
         let bytes = std::fs::read(btf::KERNEL).map_err(|error| Fault::os(format!("read {}", btf::KERNEL), error))?;
         let mut functions = calls::functions(scope);
         if scope == Scope::All {
@@ -85,8 +94,14 @@ impl Program {
             .verifier_log_level(if std::env::var_os("VLOG").is_some() { VerifierLogLevel::DEBUG } else { VerifierLogLevel::DISABLE })
             .map_max_entries("RECORDS", buffer);
         loader.override_global("LAYOUT", layout.as_bytes(), true).override_global("CALLS", calls.as_bytes(), true);
+        // What no call of this scope has, the verifier need not look at.
+        let pairs = u32::from(scope == Scope::All);
+        loader.override_global("PAIRS", &pairs, true);
         let mut ebpf = loader.load(OBJECT).map_err(|error| fault("load the eBPF program")(&error))?;
-        let attached = attach(&mut ebpf, &kernel, &functions)?;
+        let attached = match way {
+            Way::Calls => attach(&mut ebpf, &kernel, &functions)?,
+            Way::EveryCall => attach_every_call(&mut ebpf)?,
+        };
         let mut map = |name: &str| ebpf.take_map(name).ok_or_else(|| Fault::new("load the eBPF program", format!("it has no map {name}")));
         let (sandboxes, records) = (map("SANDBOXES")?, map("RECORDS")?);
         Ok(Program {
@@ -187,7 +202,7 @@ mod try_tests {
         use std::os::unix::fs::MetadataExt as _;
         let scope = if std::env::var_os("SCOPE_ALL").is_some() { Scope::All } else { Scope::Reads };
         let start = std::time::Instant::now();
-        let mut program = Program::load(scope, 1 << 20).unwrap_or_else(|fault| panic!("{fault}"));
+        let mut program = Program::load(scope, if std::env::var_os("EVERY").is_some() { Way::EveryCall } else { Way::Calls }, 1 << 20).unwrap_or_else(|fault| panic!("{fault}"));
         for fd in 3..40 {
             if let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")) {
                 if let Some(line) = info.lines().find(|l| l.starts_with("verified_insns")) {

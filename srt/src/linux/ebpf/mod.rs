@@ -10,4 +10,4 @@ mod load;
 
 pub(in crate::linux) use btf::KERNEL;
 pub use calls::{Aim, Scope, find};
-pub use load::{Attached, Program};
+pub use load::{Attached, Program, Way};

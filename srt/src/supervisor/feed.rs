@@ -1,0 +1,190 @@
+//! Where records of the kernel's program come from: a program of this run's own, or the service that has one for the whole host.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::Fault;
+use crate::backend::{Attached, Program, Scope, Way};
+use crate::monitor::{self, Connection, Gone, Packet, Retry};
+
+/// Bytes of the ring buffer: some thousand records.
+const BUFFER: u32 = 1 << 20;
+/// How long the end of a run waits for what the service still has.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+/// What was heard.
+pub(super) enum Heard {
+    /// The bytes of a record.
+    Record(Vec<u8>),
+    /// So many were lost.
+    Lost(u64),
+    /// Somebody watches this run through the service, or nobody does any more.
+    Observed(bool),
+    /// The service has gone, or is back.
+    Away(bool),
+}
+
+/// One sandbox, as who reports on it must know it.
+pub(super) struct Watched {
+    /// Its pid namespace.
+    pub(super) namespace: OwnedFd,
+    /// Bits of [`srt_ebpf::watch`].
+    pub(super) watch: u64,
+    /// For those who look on.
+    pub(super) command: String,
+}
+
+/// Where records come from.
+pub(super) enum Feed {
+    /// Our own program.
+    Own { program: Program, pid_ns: u32, ready: AsyncFd<OwnedFd>, told_lost: u64 },
+    /// The service.
+    Service(Service),
+}
+
+/// A service, which may be restarted meanwhile.
+pub(super) struct Service {
+    path: PathBuf,
+    watched: Watched,
+    /// None while it is away.
+    connection: Option<(Connection, AsyncFd<OwnedFd>)>,
+    retry: Retry,
+    synced: bool,
+}
+
+fn wait_on(descriptor: impl std::os::fd::AsFd) -> Result<AsyncFd<OwnedFd>, Fault> {
+    let fault = |error: std::io::Error| Fault::os("wait for records", error);
+    let own = descriptor.as_fd().try_clone_to_owned().map_err(fault)?;
+    // SAFETY: the descriptor owns what it names, and always names the same.
+    unsafe { AsyncFd::register_with_interest(own, Interest::READABLE) }.map_err(|error| fault(error.into()))
+}
+
+impl Feed {
+    /// Loads a program for this sandbox alone. Attached to all calls at once: it is soon there and soon gone, where single hooks take the kernel's time for each.
+    pub(super) fn own(watched: Watched, scope: Scope) -> Result<Feed, Fault> {
+        let inode = std::fs::File::from(watched.namespace).metadata().map_err(|error| Fault::os("name the sandbox", error))?.ino();
+        let pid_ns = u32::try_from(inode).map_err(|_| Fault::new("name the sandbox", "its number is too large"))?;
+        let mut program = Program::load(scope, Way::EveryCall, BUFFER)?;
+        if let Attached::Calls { missing } = &program.attached {
+            tracing::debug!("ebpf: calls that cannot be watched: {missing:?}");
+        }
+        program.add(pid_ns, watched.watch)?;
+        let ready = wait_on(&program.records)?;
+        Ok(Feed::Own { program, pid_ns, ready, told_lost: 0 })
+    }
+
+    /// Asks the service. None where there is none; then the sandbox is given back.
+    ///
+    /// # Errors
+    /// There is one, and it does not serve us.
+    pub(super) fn service(path: &Path, watched: Watched) -> Result<Result<Feed, Watched>, Fault> {
+        let Some(connection) = monitor::connect(path, &watched.command, watched.watch, watched.namespace.as_fd())? else {
+            return Ok(Err(watched));
+        };
+        let ready = wait_on(&connection)?;
+        let service = Service { path: path.to_owned(), watched, connection: Some((connection, ready)), retry: Retry::default(), synced: false };
+        Ok(Ok(Feed::Service(service)))
+    }
+
+    /// Waits until there may be something.
+    pub(super) async fn ready(&mut self) {
+        let ready = match self {
+            Feed::Own { ready, .. } => ready,
+            Feed::Service(Service { connection: Some((_, ready)), .. }) => ready,
+            Feed::Service(service) => return service.come_back().await,
+        };
+        match ready.readable().await {
+            Ok(mut ready) => ready.clear_ready(),
+            // The event loop is ending.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// What is there already.
+    pub(super) fn next(&mut self) -> Option<Heard> {
+        match self {
+            Feed::Own { program, pid_ns, told_lost, .. } => {
+                if let Some(record) = program.records.next() {
+                    return Some(Heard::Record(record.to_vec()));
+                }
+                let lost = program.lost(*pid_ns);
+                let more = lost.saturating_sub(std::mem::replace(told_lost, lost));
+                (more > 0).then_some(Heard::Lost(more))
+            }
+            Feed::Service(service) => service.next(),
+        }
+    }
+
+    /// A descriptor to which status lines can be sent; none where nobody wants them.
+    pub(super) fn line_out(&self) -> Option<OwnedFd> {
+        match self {
+            Feed::Service(Service { connection: Some((connection, _)), .. }) => connection.as_fd().try_clone_to_owned().ok(),
+            _ => None,
+        }
+    }
+
+    /// The command has ended: everything that is still to come.
+    pub(super) fn last(&mut self, mut heard: impl FnMut(Heard)) {
+        if let Feed::Service(Service { connection: Some((connection, _)), .. }) = self {
+            connection.request_sync();
+        }
+        let end = Instant::now() + LAST_WAIT;
+        loop {
+            while let Some(one) = self.next() {
+                heard(one);
+            }
+            let Feed::Service(Service { connection: Some((connection, _)), synced: false, .. }) = self else { return };
+            let Some(left) = end.checked_duration_since(Instant::now()) else { return };
+            let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) };
+            let _ = rustix::event::poll(&mut [PollFd::new(connection, PollFlags::IN)], Some(&timeout));
+        }
+    }
+}
+
+impl Service {
+    fn next(&mut self) -> Option<Heard> {
+        let (connection, _) = self.connection.as_mut()?;
+        match connection.receive() {
+            Ok(None) => None,
+            Ok(Some(Packet::Record(bytes))) => Some(Heard::Record(bytes)),
+            Ok(Some(Packet::Lost(count))) => Some(Heard::Lost(count)),
+            Ok(Some(Packet::Observed(observed))) => Some(Heard::Observed(observed)),
+            Ok(Some(Packet::Watching(_))) => {
+                self.retry.reset();
+                Some(Heard::Away(false))
+            }
+            Ok(Some(Packet::Synced)) => {
+                self.synced = true;
+                self.next()
+            }
+            gone @ (Ok(Some(Packet::Gone(_))) | Err(_)) => {
+                tracing::debug!("monitor: {gone:?}");
+                self.connection = None;
+                self.synced = true;
+                if !matches!(gone, Ok(Some(Packet::Gone(Gone::Ended)))) {
+                    self.retry.give_up();
+                }
+                Some(Heard::Away(true))
+            }
+        }
+    }
+
+    /// Waits for another service in the place of the one that went.
+    async fn come_back(&mut self) {
+        let Some(delay) = self.retry.delay() else { return std::future::pending().await };
+        tokio::time::sleep(delay).await;
+        let Watched { namespace, watch, command } = &self.watched;
+        if let Some(connection) = monitor::reconnect(&self.path, command, *watch, namespace.as_fd())
+            && let Ok(ready) = wait_on(&connection)
+        {
+            self.connection = Some((connection, ready));
+            self.synced = false;
+        }
+    }
+}
