@@ -26,6 +26,8 @@ mod descriptors;
 mod devices;
 /// `srt doctor`, `explain`, `check`, `profiles`, `completions`.
 mod doctor_explain_check;
+/// Denials that the kernel's own program reports.
+mod ebpf;
 /// Variables and the working directory.
 mod environment;
 /// Write roots, holes in them, and everything outside.

@@ -58,7 +58,11 @@ impl Events {
         (area.bare_srt().args(&["run", "--settings", &area.settings(rules), "--violations-file", &log, "--"]), log)
     }
 
-    pub(crate) fn read(log: &str, outcome: &Outcome) -> Self {
+    /// What a run wrote to its `--violations-file`.
+    ///
+    /// # Panics
+    /// As [`Events::of`].
+    pub fn read(log: &str, outcome: &Outcome) -> Self {
         let text = std::fs::read_to_string(log).unwrap_or_else(|error| panic!("cannot read {log}: {error}\n{outcome}"));
         let line = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?} is no JSON: {error}\n{outcome}"));
         Events(text.lines().map(line).collect())
@@ -72,6 +76,11 @@ impl Events {
     /// Was nothing reported?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What was denied, and how often.
+    pub fn counts(&self) -> impl Iterator<Item = (String, u64)> {
+        self.0.iter().map(|event| (event["target"].as_str().unwrap_or_default().to_owned(), event["count"].as_u64().unwrap_or(0)))
     }
 
     /// Nothing was reported.

@@ -88,7 +88,8 @@ impl Feed {
             return Ok(Err(watched));
         };
         let ready = wait_on(&connection)?;
-        let service = Service { path: path.to_owned(), watched, connection: Some((connection, ready)), retry: Retry::default(), synced: false };
+        let service =
+            Service { path: path.to_owned(), watched, connection: Some((connection, ready)), retry: Retry::default(), synced: false };
         Ok(Ok(Feed::Service(service)))
     }
 

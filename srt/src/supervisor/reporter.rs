@@ -74,10 +74,13 @@ impl Reporter {
 
     /// Watches the sandbox with this pid namespace, and lets the command start.
     pub(super) fn begin(&mut self, namespace: Option<OwnedFd>) {
-        let feed = namespace.ok_or_else(|| Fault::new("name the sandbox", "init sent no namespace")).and_then(|namespace| self.feed(namespace));
+        let feed =
+            namespace.ok_or_else(|| Fault::new("name the sandbox", "init sent no namespace")).and_then(|namespace| self.feed(namespace));
         match feed {
             Ok(feed) => self.feed = feed,
-            Err(fault) => self.remarks.push(fault.hint("what the kernel denies without asking the broker, reading above all, is not reported in this run")),
+            Err(fault) => self
+                .remarks
+                .push(fault.hint("what the kernel denies without asking the broker, reading above all, is not reported in this run")),
         }
         self.gate = None;
     }

@@ -202,7 +202,8 @@ mod try_tests {
         use std::os::unix::fs::MetadataExt as _;
         let scope = if std::env::var_os("SCOPE_ALL").is_some() { Scope::All } else { Scope::Reads };
         let start = std::time::Instant::now();
-        let mut program = Program::load(scope, if std::env::var_os("EVERY").is_some() { Way::EveryCall } else { Way::Calls }, 1 << 20).unwrap_or_else(|fault| panic!("{fault}"));
+        let mut program = Program::load(scope, if std::env::var_os("EVERY").is_some() { Way::EveryCall } else { Way::Calls }, 1 << 20)
+            .unwrap_or_else(|fault| panic!("{fault}"));
         for fd in 3..40 {
             if let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")) {
                 if let Some(line) = info.lines().find(|l| l.starts_with("verified_insns")) {
