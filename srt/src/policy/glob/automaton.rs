@@ -7,6 +7,8 @@ use super::parse::Token;
 enum Step {
     /// Moves on at this character.
     Literal(char),
+    /// Moves on at this byte, which is part of no character.
+    Byte(u8),
     /// Moves on at anything but `/`.
     One,
     /// Moves on at a member.
@@ -37,8 +39,8 @@ pub(in crate::policy) struct States<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Character(char),
-    /// Matched by wildcards only: a pattern is text.
-    Byte,
+    /// Matched by wildcards, and by itself in the directory that a pattern is taken from: a pattern is text.
+    Byte(u8),
 }
 
 impl Automaton {
@@ -47,6 +49,7 @@ impl Automaton {
         for token in tokens {
             steps.push(match token {
                 Token::Literal(character) => Step::Literal(*character),
+                Token::Byte(byte) => Step::Byte(*byte),
                 Token::One => Step::One,
                 Token::Set(ranges) => Step::Set(ranges.clone()),
                 Token::Run => Step::Run,
@@ -58,6 +61,11 @@ impl Automaton {
             }
         }
         Automaton(steps)
+    }
+
+    /// Does it match one text only?
+    pub(super) fn is_plain(&self) -> bool {
+        self.0.iter().all(|step| matches!(step, Step::Literal(_) | Step::Byte(_)))
     }
 
     /// The states after reading `bytes` from the start.
@@ -93,7 +101,7 @@ impl States<'_> {
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         for chunk in bytes.utf8_chunks() {
             chunk.valid().chars().for_each(|character| self.step(Unit::Character(character)));
-            chunk.invalid().iter().for_each(|_| self.step(Unit::Byte));
+            chunk.invalid().iter().for_each(|byte| self.step(Unit::Byte(*byte)));
         }
     }
 
@@ -148,6 +156,7 @@ impl Step {
         let slash = unit == Unit::Character('/');
         match self {
             Step::Literal(character) => (false, unit == Unit::Character(*character)),
+            Step::Byte(byte) => (false, unit == Unit::Byte(*byte)),
             Step::One => (false, !slash),
             Step::Set(ranges) => (false, unit.is_in(ranges)),
             Step::Run => (!slash, false),
@@ -162,7 +171,7 @@ impl Unit {
     fn is_in(self, ranges: &[(char, char)]) -> bool {
         match self {
             Unit::Character(character) => ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)),
-            Unit::Byte => false,
+            Unit::Byte(_) => false,
         }
     }
 }
