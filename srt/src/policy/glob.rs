@@ -113,10 +113,9 @@ impl Glob {
         states
     }
 
-    /// Would every path that matches below `dir` match below any directory of the same depth or deeper, because a `**` has been reached?
+    /// Would every path that matches below `dir` match below any directory beside it, or deeper, because of a `**` that was reached above?
     pub(super) fn is_place_independent(&self, dir: &AbsPath) -> bool {
-        let above = dir.parent().map(|parent| self.states_below(&parent).in_a_loop());
-        above.unwrap_or(false) && self.states_below(dir).only_loops()
+        dir.parent().is_some_and(|parent| self.states_below(dir).is_within(&self.states_below(&parent).loops_alone()))
     }
 }
 

@@ -105,24 +105,21 @@ impl States<'_> {
         }
     }
 
-    /// Has a `**` been reached that is never left again?
-    pub(in crate::policy) fn in_a_loop(&self) -> bool {
-        self.loops().next().is_some()
-    }
-
-    /// Is every state that of a `**`, or what follows it directly?
-    pub(in crate::policy) fn only_loops(&self) -> bool {
+    /// The `**` that were reached, which are never left again, and what follows them directly: these are alive behind every further `/`.
+    pub(in crate::policy) fn loops_alone(&self) -> States<'_> {
         let mut reached = States { steps: self.steps, alive: vec![false; self.alive.len()], next: Vec::new() };
-        for at in self.loops() {
+        let is_loop = |(at, step): &(usize, &Step)| self.alive[*at] && matches!(step, Step::Deep | Step::Inside);
+        for (at, _) in self.steps.iter().enumerate().filter(is_loop) {
             reached.alive[at] = true;
             reached.alive[at + 1] = true;
         }
         reached.skip_optional();
-        self.alive.iter().zip(&reached.alive).all(|(alive, reached)| !alive || *reached)
+        reached
     }
 
-    fn loops(&self) -> impl Iterator<Item = usize> {
-        self.steps.iter().enumerate().filter(|(at, step)| self.alive[*at] && matches!(step, Step::Deep | Step::Inside)).map(|(at, _)| at)
+    /// Is each of these states among the others, of the same automaton? Then whatever leads on from here does from there.
+    pub(in crate::policy) fn is_within(&self, others: &States<'_>) -> bool {
+        self.alive.iter().zip(&others.alive).all(|(alive, other)| !alive || *other)
     }
 
     fn step(&mut self, unit: Unit) {
