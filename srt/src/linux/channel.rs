@@ -59,7 +59,7 @@ pub enum Report {
 }
 
 impl Report {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let (tag, number, text): (u8, i32, String) = match self {
             Report::Sockets { transparent } => (b'L', i32::from(*transparent), String::new()),
             Report::Started => (b'S', 0, String::new()),
@@ -82,7 +82,7 @@ impl Report {
         packet
     }
 
-    fn decode(packet: &[u8]) -> Option<Report> {
+    pub(super) fn decode(packet: &[u8]) -> Option<Report> {
         let (tag, rest) = packet.split_first()?;
         if *tag == b'Q' {
             let (ticket, matter) = rest.split_first_chunk()?;

@@ -8,6 +8,8 @@ mod control;
 mod denials;
 mod descriptor;
 mod desk;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod live;
 mod process;
 mod program;
