@@ -25,7 +25,19 @@ enum Step {
 
 /// The steps in order; the state after the last one accepts.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Vec<Step>")]
 pub(super) struct Automaton(Vec<Step>);
+
+impl TryFrom<Vec<Step>> for Automaton {
+    type Error = &'static str;
+
+    /// Steps that another process of ours wrote: [`States::skip_optional`] relies on what follows a [`Step::Directories`].
+    fn try_from(steps: Vec<Step>) -> Result<Self, Self::Error> {
+        let follows = |at: usize| steps.get(at + 1) == Some(&Step::Inside);
+        let is_whole = (0..steps.len()).all(|at| steps[at] != Step::Directories || follows(at));
+        if is_whole { Ok(Automaton(steps)) } else { Err("`**/` without its second half") }
+    }
+}
 
 /// The states reached so far.
 pub(in crate::policy) struct States<'a> {
