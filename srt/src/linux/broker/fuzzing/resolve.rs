@@ -26,8 +26,8 @@ thread_local! {
     static TREE: Tree = Tree::new();
 }
 
-/// Lines: the path, then the texts of the links, then the directory to start from. `T` stands for the tree, `P` for `/proc/self`, `N` for this process, `D` for the
-/// number of a descriptor of `T/a`.
+/// Lines: the path, then the texts of the links, then the directory to start from. `T` stands for the tree, `P` for `/proc/self`, `N` for this process, `I` for the
+/// first one, `D` for the number of a descriptor of `T/a`.
 pub(crate) fn resolve(data: &[u8]) {
     TREE.with(|tree| {
         let mut lines = data.split(|byte| *byte == b'\n').map(|line| tree.expand(line));
@@ -82,6 +82,7 @@ impl Tree {
                 b'T' => out.extend(self.path.as_os_str().as_bytes()),
                 b'P' => out.extend(b"/proc/self"),
                 b'N' => out.extend(std::process::id().to_string().bytes()),
+                b'I' => out.push(b'1'),
                 b'D' => out.extend(self.held.as_raw_fd().to_string().bytes()),
                 other => out.push(*other),
             }
