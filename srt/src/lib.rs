@@ -7,6 +7,9 @@ pub mod ask;
 pub mod backend;
 pub mod cli;
 mod fault;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 #[cfg(target_os = "linux")]
 mod linux;

@@ -61,7 +61,7 @@ pub enum Report {
 }
 
 impl Report {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let (tag, number, text): (u8, i32, String) = match self {
             Report::Sockets { transparent } => (b'L', i32::from(*transparent), String::new()),
             Report::Namespace => (b'P', 0, String::new()),
@@ -85,7 +85,7 @@ impl Report {
         packet
     }
 
-    fn decode(packet: &[u8]) -> Option<Report> {
+    pub(super) fn decode(packet: &[u8]) -> Option<Report> {
         let (tag, rest) = packet.split_first()?;
         if *tag == b'Q' {
             let (ticket, matter) = rest.split_first_chunk()?;

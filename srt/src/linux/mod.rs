@@ -36,6 +36,9 @@ mod sys;
 #[cfg(test)]
 pub(crate) use network::testing::Inside;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use broker::fuzzing::{resolve as fuzz_resolve, wire as fuzz_wire};
+
 pub use arm::{Armed, arm, close_inherited};
 pub use call_name::call_name;
 pub use channel::{Channel, Report};

@@ -82,6 +82,12 @@ pub(super) fn is_supported() -> bool {
 }
 
 impl Listener {
+    /// Anything in the place of a listener, for what never asks one.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn stand_in(descriptor: OwnedFd) -> Self {
+        Listener(descriptor)
+    }
+
     /// Takes a descriptor that [`install`] made.
     ///
     /// # Safety

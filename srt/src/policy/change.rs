@@ -54,13 +54,14 @@ fn is_disabled(files: &FsPolicy) -> bool {
     files.rules().iter().any(|rule| rule.id.0.starts_with("fs.disabled"))
 }
 
-/// A new write root outside the old ones: there everything is mounted read-only.
+/// A write root that is new and outside the old ones: there everything is mounted read-only.
 fn opens_what_is_mounted_shut(old: &Policy, new: &Policy) -> bool {
     let mounted = |path: &AbsPath| {
         let holds = |root: &AbsPath| path == root || (path.is_within(root) && old.inventory.points.contains_key(root));
         old.files.write_roots().any(holds)
     };
-    new.files.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).any(|rule| match &rule.matcher {
+    let is_new = |rule: &&FsRule| !old.files.rules().iter().any(|before| before.effect == rule.effect && before.matcher == rule.matcher);
+    new.files.rules().iter().filter(|rule| rule.effect == FsEffect::AllowWrite).filter(is_new).any(|rule| match &rule.matcher {
         Matcher::Path(path) => !mounted(path),
         Matcher::Glob(glob) => !mounted(&glob.literal_base()),
         Matcher::Protected(_) => false,
@@ -125,7 +126,10 @@ mod tests {
         ] {
             assert!(ignored(START, &new).is_empty(), "{new}");
         }
-        assert!(ignored(START, START).is_empty());
+        let patterns = START.replace("[\"@\"]", "[\"@\", \"@/../else*\"]");
+        for unchanged in [START, &patterns] {
+            assert!(ignored(unchanged, unchanged).is_empty(), "{unchanged}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub enum FsEffect {
 }
 
 /// Which paths a rule is about. A directory stands for everything below it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matcher {
     /// One path and what lies below it.
     Path(AbsPath),

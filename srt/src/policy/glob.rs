@@ -19,6 +19,8 @@ mod parse;
 
 use automaton::Automaton;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::AbsPath;
@@ -27,8 +29,8 @@ use super::AbsPath;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Glob {
     pattern: String,
-    /// The text before the first token that counts: whatever matches starts with it.
-    prefix: String,
+    /// What stands before the first token that counts: whatever matches starts with it.
+    prefix: Vec<u8>,
     automaton: Automaton,
 }
 
@@ -60,39 +62,41 @@ impl Glob {
         Glob { prefix: parse::literal_prefix(&tokens), automaton: Automaton::compile(&tokens), pattern }
     }
 
-    /// Compiles `pattern`, taken from the directory `base`. Characters of `base` are plain text, whatever they are.
+    /// Compiles `pattern`, taken from the directory `base`. Characters of `base` are plain text, whatever they are, and so are bytes that are none.
     pub fn below(base: &AbsPath, pattern: &str) -> Glob {
         let relative = AbsPath::resolve(&AbsPath::root(), Path::new(strip_subtree(pattern))).to_string();
-        let directory = if base.depth() == 0 { String::new() } else { base.to_string() };
-        let mut tokens: Vec<parse::Token> = directory.chars().map(parse::Token::Literal).collect();
-        tokens.extend(parse::tokens(strip_subtree(&relative)));
-        let pattern = format!("{directory}{}", strip_subtree(&relative));
+        let (directory, relative) = match (base.depth(), strip_subtree(&relative)) {
+            (0, relative) => (&b""[..], relative),
+            // The pattern leads back to the directory itself.
+            (_, "/") => (base.as_bytes(), ""),
+            (_, relative) => (base.as_bytes(), relative),
+        };
+        let mut tokens = parse::plain(directory);
+        tokens.extend(parse::tokens(relative));
+        let pattern = format!("{}{relative}", String::from_utf8_lossy(directory));
         Glob { prefix: parse::literal_prefix(&tokens), automaton: Automaton::compile(&tokens), pattern }
     }
 
-    /// The pattern, normalised.
+    /// The pattern, normalised; for people, because a directory before it may hold bytes that are no text.
     pub fn as_str(&self) -> &str {
         &self.pattern
     }
 
     /// Whatever matches, at or above `path`, is at least as long as the text before the first wildcard, so `path` starts with that.
     pub(super) fn could_cover(&self, path: &AbsPath) -> bool {
-        path.as_bytes().starts_with(self.prefix.as_bytes())
+        path.as_bytes().starts_with(&self.prefix)
     }
 
     /// Does the pattern match exactly this path?
     pub fn matches(&self, path: &AbsPath) -> bool {
-        path.as_bytes().starts_with(self.prefix.as_bytes()) && self.automaton.run(path.as_bytes()).accepts()
+        path.as_bytes().starts_with(&self.prefix) && self.automaton.run(path.as_bytes()).accepts()
     }
 
     /// The longest leading directory without wildcards; the whole pattern where it has none.
     pub fn literal_base(&self) -> AbsPath {
-        let base = if self.prefix.len() == self.pattern.len() {
-            self.prefix.as_str()
-        } else {
-            self.prefix.rsplit_once('/').map_or("/", |(directory, _)| directory)
-        };
-        AbsPath::resolve(&AbsPath::root(), Path::new(base))
+        let directory = self.prefix.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let base = if self.automaton.is_plain() { &self.prefix[..] } else { &self.prefix[..directory] };
+        AbsPath::resolve(&AbsPath::root(), Path::new(OsStr::from_bytes(base)))
     }
 
     /// May a path strictly below `dir` match? Exact, so a walk that skips where this says no misses nothing.
@@ -109,10 +113,9 @@ impl Glob {
         states
     }
 
-    /// Would every path that matches below `dir` match below any directory of the same depth or deeper, because a `**` has been reached?
+    /// Would every path that matches below `dir` match below any directory beside it, or deeper, because of a `**` that was reached above?
     pub(super) fn is_place_independent(&self, dir: &AbsPath) -> bool {
-        let above = dir.parent().map(|parent| self.states_below(&parent).in_a_loop());
-        above.unwrap_or(false) && self.states_below(dir).only_loops()
+        dir.parent().is_some_and(|parent| self.states_below(dir).is_within(&self.states_below(&parent).loops_alone()))
     }
 }
 

@@ -8,6 +8,8 @@ mod change;
 mod domain;
 mod entry;
 mod fs;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod glob;
 mod glob_walk;
 mod host;
@@ -24,7 +26,7 @@ mod protected;
 mod resolve;
 mod scan;
 mod subtree;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 mod wire;
 

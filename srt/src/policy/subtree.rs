@@ -153,5 +153,8 @@ mod tests {
         assert!(!links(&["/w/*/secret"], "/w/a"));
         assert!(links(&["/w/*/secret"], "/w/a/b/c"));
         assert!(!links(&["/w/a/**/secret"], "/w/a"));
+        // Below `a` more matches than beside it, although a `**` comes before.
+        assert!(!links(&["/w/**/a/**/secret"], "/w/a") && !links(&["/w/**/a/**/secret"], "/w/x/a"));
+        assert!(links(&["/w/**/a/**/secret"], "/w/x"));
     }
 }

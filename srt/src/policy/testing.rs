@@ -1,10 +1,16 @@
-//! What tests share: repeatable random numbers and short ways to a policy.
+//! What tests and fuzz targets share: repeatable random numbers, a file system that is a table, short ways to a policy.
+
+mod table;
+
+pub(crate) use table::Table;
 
 use super::{FsEffect, FsRule, Matcher, Origin, RuleId};
 
 /// A xorshift generator (Marsaglia 2003): small, repeatable, good enough to vary input.
+#[cfg(test)]
 pub(crate) struct Random(u64);
 
+#[cfg(test)]
 impl Random {
     /// The same seed gives the same numbers.
     pub(crate) fn new(seed: u64) -> Self {
@@ -35,6 +41,7 @@ pub(crate) fn network_settings(allow: &[&str], deny: &[&str]) -> crate::settings
 }
 
 /// A network policy with these entries, which must be valid.
+#[cfg(test)]
 pub(crate) fn net_policy(allow: &[&str], deny: &[&str]) -> super::NetPolicy {
     super::NetPolicy::build(&network_settings(allow, deny)).expect("valid entries")
 }

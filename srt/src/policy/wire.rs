@@ -104,4 +104,16 @@ mod tests {
         }
         assert!(FsPolicy::from_bytes(b"[{").is_none());
     }
+
+    #[test]
+    fn half_a_token_is_no_pattern() {
+        let of = |automaton: &str| {
+            let glob = format!(r#"{{"pattern":"/**/","prefix":[],"automaton":{automaton}}}"#);
+            let rule = format!(r#"[{{"id":"x","effect":"DenyWrite","matcher":{{"Glob":{glob}}},"absolute":false}}]"#);
+            FsPolicy::from_bytes(rule.as_bytes()).map(|policy| policy.decide(&AbsPath::root(), Access::Write).allowed)
+        };
+        assert_eq!(of(r#"["Directories", "Inside"]"#), Some(false));
+        assert_eq!(of(r#"["Directories"]"#), None);
+        assert_eq!(of(r#"["Directories", "Run"]"#), None);
+    }
 }

@@ -21,6 +21,8 @@ mod context;
 mod denial;
 mod dial;
 mod dns;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod happy_eyeballs;
 mod http;
 mod interfaces;
@@ -44,6 +46,9 @@ mod stream;
 mod tests;
 mod transparent;
 mod tunnel;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use dns::fuzzing::dns as fuzz_dns;
 
 pub use context::ProxyContext;
 pub use listener::serve;

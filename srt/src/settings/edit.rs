@@ -46,7 +46,7 @@ pub fn allow_domain(path: &Path, entry: &str, replace: Replace) -> Result<(), Fa
 }
 
 /// The text with the entry; `None` where it stands there already.
-fn with_entry(text: &str, entry: &str) -> Result<Option<String>, String> {
+pub(super) fn with_entry(text: &str, entry: &str) -> Result<Option<String>, String> {
     let root = CstRootNode::parse(text, &STRICT).map_err(|error| error.to_string())?;
     let object = root.object_value_or_create().ok_or("it holds something else than an object")?;
     let network = object.object_value_or_create("network").ok_or("its \"network\" is no object")?;

@@ -9,6 +9,8 @@ mod edit;
 mod entry;
 mod field;
 mod flags;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod keys;
 mod load;
 mod merge;

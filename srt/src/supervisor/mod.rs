@@ -9,6 +9,8 @@ mod denials;
 mod descriptor;
 mod desk;
 mod feed;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod live;
 mod process;
 mod program;

@@ -5,13 +5,15 @@
 
 mod collector;
 mod event;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod ignore;
 mod render;
 mod sanitise;
 mod store;
 mod subscriber;
 mod suggest;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod testing;
 mod time;
 

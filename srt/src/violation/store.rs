@@ -90,7 +90,7 @@ impl Run {
     }
 
     /// First the run, then its events, a line each.
-    fn lines(&self) -> serde_json::Result<String> {
+    pub(super) fn lines(&self) -> serde_json::Result<String> {
         let mut events = String::new();
         let mut kept = 0;
         for event in &self.events {
@@ -107,7 +107,7 @@ impl Run {
         Ok(super::render::escaped(&head) + "\n" + &events)
     }
 
-    fn parse(text: &str) -> Option<Run> {
+    pub(super) fn parse(text: &str) -> Option<Run> {
         let mut lines = text.lines();
         let mut run: Run = serde_json::from_str(lines.next()?).ok()?;
         run.events = lines.map(serde_json::from_str).collect::<Result<_, _>>().ok()?;

@@ -22,6 +22,8 @@ mod call;
 mod caller;
 mod desk;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod judge;
 mod masks;
 mod messages;

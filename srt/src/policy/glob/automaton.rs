@@ -7,6 +7,8 @@ use super::parse::Token;
 enum Step {
     /// Moves on at this character.
     Literal(char),
+    /// Moves on at this byte, which is part of no character.
+    Byte(u8),
     /// Moves on at anything but `/`.
     One,
     /// Moves on at a member.
@@ -23,7 +25,19 @@ enum Step {
 
 /// The steps in order; the state after the last one accepts.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Vec<Step>")]
 pub(super) struct Automaton(Vec<Step>);
+
+impl TryFrom<Vec<Step>> for Automaton {
+    type Error = &'static str;
+
+    /// Steps that another process of ours wrote: [`States::skip_optional`] relies on what follows a [`Step::Directories`].
+    fn try_from(steps: Vec<Step>) -> Result<Self, Self::Error> {
+        let follows = |at: usize| steps.get(at + 1) == Some(&Step::Inside);
+        let is_whole = (0..steps.len()).all(|at| steps[at] != Step::Directories || follows(at));
+        if is_whole { Ok(Automaton(steps)) } else { Err("`**/` without its second half") }
+    }
+}
 
 /// The states reached so far.
 pub(in crate::policy) struct States<'a> {
@@ -37,8 +51,8 @@ pub(in crate::policy) struct States<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Character(char),
-    /// Matched by wildcards only: a pattern is text.
-    Byte,
+    /// Matched by wildcards, and by itself in the directory that a pattern is taken from: a pattern is text.
+    Byte(u8),
 }
 
 impl Automaton {
@@ -47,6 +61,7 @@ impl Automaton {
         for token in tokens {
             steps.push(match token {
                 Token::Literal(character) => Step::Literal(*character),
+                Token::Byte(byte) => Step::Byte(*byte),
                 Token::One => Step::One,
                 Token::Set(ranges) => Step::Set(ranges.clone()),
                 Token::Run => Step::Run,
@@ -58,6 +73,11 @@ impl Automaton {
             }
         }
         Automaton(steps)
+    }
+
+    /// Does it match one text only?
+    pub(super) fn is_plain(&self) -> bool {
+        self.0.iter().all(|step| matches!(step, Step::Literal(_) | Step::Byte(_)))
     }
 
     /// The states after reading `bytes` from the start.
@@ -93,28 +113,25 @@ impl States<'_> {
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         for chunk in bytes.utf8_chunks() {
             chunk.valid().chars().for_each(|character| self.step(Unit::Character(character)));
-            chunk.invalid().iter().for_each(|_| self.step(Unit::Byte));
+            chunk.invalid().iter().for_each(|byte| self.step(Unit::Byte(*byte)));
         }
     }
 
-    /// Has a `**` been reached that is never left again?
-    pub(in crate::policy) fn in_a_loop(&self) -> bool {
-        self.loops().next().is_some()
-    }
-
-    /// Is every state that of a `**`, or what follows it directly?
-    pub(in crate::policy) fn only_loops(&self) -> bool {
+    /// The `**` that were reached, which are never left again, and what follows them directly: these are alive behind every further `/`.
+    pub(in crate::policy) fn loops_alone(&self) -> States<'_> {
         let mut reached = States { steps: self.steps, alive: vec![false; self.alive.len()], next: Vec::new() };
-        for at in self.loops() {
+        let is_loop = |(at, step): &(usize, &Step)| self.alive[*at] && matches!(step, Step::Deep | Step::Inside);
+        for (at, _) in self.steps.iter().enumerate().filter(is_loop) {
             reached.alive[at] = true;
             reached.alive[at + 1] = true;
         }
         reached.skip_optional();
-        self.alive.iter().zip(&reached.alive).all(|(alive, reached)| !alive || *reached)
+        reached
     }
 
-    fn loops(&self) -> impl Iterator<Item = usize> {
-        self.steps.iter().enumerate().filter(|(at, step)| self.alive[*at] && matches!(step, Step::Deep | Step::Inside)).map(|(at, _)| at)
+    /// Is each of these states among the others, of the same automaton? Then whatever leads on from here does from there.
+    pub(in crate::policy) fn is_within(&self, others: &States<'_>) -> bool {
+        self.alive.iter().zip(&others.alive).all(|(alive, other)| !alive || *other)
     }
 
     fn step(&mut self, unit: Unit) {
@@ -148,6 +165,7 @@ impl Step {
         let slash = unit == Unit::Character('/');
         match self {
             Step::Literal(character) => (false, unit == Unit::Character(*character)),
+            Step::Byte(byte) => (false, unit == Unit::Byte(*byte)),
             Step::One => (false, !slash),
             Step::Set(ranges) => (false, unit.is_in(ranges)),
             Step::Run => (!slash, false),
@@ -162,7 +180,7 @@ impl Unit {
     fn is_in(self, ranges: &[(char, char)]) -> bool {
         match self {
             Unit::Character(character) => ranges.iter().any(|(low, high)| (*low..=*high).contains(&character)),
-            Unit::Byte => false,
+            Unit::Byte(_) => false,
         }
     }
 }

@@ -5,6 +5,8 @@
 pub(super) enum Token {
     /// This character.
     Literal(char),
+    /// This byte, which is part of no character.
+    Byte(u8),
     /// `?`.
     One,
     /// `[…]`: inclusive ranges.
@@ -20,7 +22,7 @@ pub(super) enum Token {
 impl Token {
     /// Is it anything but a literal character?
     pub(super) fn is_wild(&self) -> bool {
-        !matches!(self, Token::Literal(_))
+        !matches!(self, Token::Literal(_) | Token::Byte(_))
     }
 }
 
@@ -40,13 +42,27 @@ pub(super) fn tokens(pattern: &str) -> Vec<Token> {
     out
 }
 
-/// The characters before the first wildcard.
-pub(super) fn literal_prefix(tokens: &[Token]) -> String {
-    let literal = |token: &Token| match token {
-        Token::Literal(character) => Some(*character),
-        _ => None,
-    };
-    tokens.iter().map_while(literal).collect()
+/// Tokens that stand for these bytes and nothing else.
+pub(super) fn plain(bytes: &[u8]) -> Vec<Token> {
+    let mut out = Vec::new();
+    for chunk in bytes.utf8_chunks() {
+        out.extend(chunk.valid().chars().map(Token::Literal));
+        out.extend(chunk.invalid().iter().copied().map(Token::Byte));
+    }
+    out
+}
+
+/// The bytes before the first wildcard.
+pub(super) fn literal_prefix(tokens: &[Token]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for token in tokens {
+        match token {
+            Token::Literal(character) => out.extend(character.encode_utf8(&mut [0; 4]).bytes()),
+            Token::Byte(byte) => out.push(*byte),
+            _ => break,
+        }
+    }
+    out
 }
 
 /// The next token or, for a bracket that is plain text, its characters; and the text after them.

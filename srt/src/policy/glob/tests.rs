@@ -52,6 +52,28 @@ fn bytes_that_are_no_text_match_wildcards_only() {
 }
 
 #[test]
+fn a_directory_before_a_pattern_may_hold_bytes_that_are_no_text() {
+    let directory = AbsPath::new(Path::new(OsStr::from_bytes(b"/w/\xff[x]"))).unwrap();
+    let glob = Glob::below(&directory, "*.pem");
+    assert!(glob.matches(&directory.join("a.pem")) && glob.could_match_below(&directory) && glob.could_cover(&directory.join("a.pem")));
+    assert_eq!(glob.literal_base(), directory);
+    for other in ["/w/\u{fffd}[x]/a.pem", "/w/?[x]/a.pem", "/w/x/a.pem"] {
+        assert!(!glob.matches(&path(other)), "{other}");
+    }
+    let back: Glob = serde_json::from_str(&serde_json::to_string(&glob).unwrap()).unwrap();
+    assert_eq!(back, glob);
+}
+
+#[test]
+fn a_pattern_may_lead_back_to_its_directory() {
+    for (base, pattern) in [("/w/a", "*/.."), ("/w/a", "/**"), ("/", "*/.."), ("/", "**/../**")] {
+        let glob = Glob::below(&path(base), pattern);
+        assert!(glob.matches(&path(base)), "{pattern} below {base}");
+        assert_eq!((glob.literal_base(), glob.as_str()), (path(base), base));
+    }
+}
+
+#[test]
 fn a_newline_in_a_name_does_not_hide_it() {
     assert!(matches("/a/**/key", "/a/b\nc/key"));
 }

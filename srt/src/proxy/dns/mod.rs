@@ -11,6 +11,8 @@
 
 mod answer;
 mod datagram;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod reverse;
 mod stream;
 mod zone;
