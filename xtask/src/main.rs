@@ -1,9 +1,10 @@
-//! Project tasks: `cargo xtask check | test | dist | bench`.
+//! Project tasks: `cargo xtask check | test | dist | bench | vm-run`.
 
 mod bench;
 mod check;
 mod dist;
 mod suite;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -15,6 +16,8 @@ cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
     --quick        fewer runs
     --srt FILE     this binary instead of a fresh `dist` build
     --only NAMES   comma-separated: start,memory,many,read,build,proxy
+cargo xtask vm-run --kernel V -- FILE ARGS…
+                             FILE and srt in a virtual machine with kernel V (5.10, 6.1, 6.12, 7); exit status passed on
 ";
 
 fn main() -> ExitCode {
@@ -27,6 +30,9 @@ fn main() -> ExitCode {
             println!("{}", path.display());
             true
         }),
+        Some((&"vm-run", rest)) => {
+            return vm::run_program(rest).map_or_else(fail, ExitCode::from);
+        }
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"bench-client", rest)) => bench::client(rest),
         Some((&"bench-calls", _)) => bench::calls_client(),
@@ -35,9 +41,11 @@ fn main() -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(cause) => {
-            eprintln!("xtask: {cause}");
-            ExitCode::FAILURE
-        }
+        Err(cause) => fail(cause),
     }
+}
+
+fn fail(cause: String) -> ExitCode {
+    eprintln!("xtask: {cause}");
+    ExitCode::FAILURE
 }
