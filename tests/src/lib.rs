@@ -17,6 +17,7 @@ mod rules;
 mod run;
 pub mod server;
 mod skip;
+mod slow;
 mod snapshot;
 pub mod terminal;
 mod watch;
@@ -32,6 +33,7 @@ pub use rows::each;
 pub use rules::Rules;
 pub use run::{Program, Running};
 pub use skip::skipped;
+pub use slow::{patience, pause};
 pub use snapshot::Snapshot;
 pub use watch::Watch;
 
