@@ -16,7 +16,10 @@ cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
     --quick        fewer runs
     --srt FILE     this binary instead of a fresh `dist` build
     --only NAMES   comma-separated: start,memory,many,read,build,proxy
-cargo xtask vm-run --kernel V -- FILE ARGS…
+cargo xtask vm-test [--kernel V]… [--subset] [-- FILTERS…]
+                             the end-to-end suite on kernels 5.10, 6.1, 6.12 and 7 in virtual machines; --subset leaves out what takes longest
+cargo xtask ci               check, and the subset of vm-test on 6.1 and 7: one closing line
+cargo xtask vm-run --kernel V [--with FILE]… -- FILE ARGS…
                              FILE and srt in a virtual machine with kernel V (5.10, 6.1, 6.12, 7); exit status passed on
 ";
 
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.split_first() {
-        Some((&"check", [])) => check::run(),
+        Some((&"check", [])) => check::run().map(|counts| counts.close()),
         Some((&"test", rest)) => suite::run(rest).map(|counts| counts.close()),
         Some((&"dist", [])) => dist::build().map(|path| {
             println!("{}", path.display());
@@ -33,6 +36,11 @@ fn main() -> ExitCode {
         Some((&"vm-run", rest)) => {
             return vm::run_program(rest).map_or_else(fail, ExitCode::from);
         }
+        Some((&"vm-test", rest)) => vm::Request::parse(rest).and_then(|request| vm::test(&request)).map(|counts| counts.close()),
+        Some((&"ci", [])) => check::run().and_then(|mut counts| {
+            counts.add(vm::test(&vm::Request::of_ci())?);
+            Ok(counts.close())
+        }),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"bench-client", rest)) => bench::client(rest),
         Some((&"bench-calls", _)) => bench::calls_client(),

@@ -85,8 +85,9 @@ pub(super) fn run(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> 
     }
     let record = Record::read(&std::fs::read(line("S3")).unwrap_or_default());
     if record.item("end").is_none() && broken.is_none() {
-        broken = Some(format!("the machine ended before its job; its console says: {}", last_words(&line("S0"))));
+        broken = Some("the machine ended before its job".into());
     }
+    let broken = broken.map(|cause| format!("{cause}: {}", keep_console(setup)));
     Ok(Ended { record, broken })
 }
 
@@ -95,10 +96,13 @@ fn end(child: &mut Child) {
     drop(child.wait());
 }
 
-fn last_words(console: &Path) -> String {
-    let text = String::from_utf8_lossy(&std::fs::read(console).unwrap_or_default()).into_owned();
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(8)..].join(" / ")
+/// Says where the console's text is.
+fn keep_console(setup: &Setup) -> String {
+    let kept = setup.lines.with_file_name(format!("console-{}.txt", setup.kernel.version));
+    match std::fs::copy(setup.lines.join("S0"), &kept) {
+        Ok(_) => format!("its console is in {}", kept.display()),
+        Err(error) => format!("its console cannot be kept: {error}"),
+    }
 }
 
 fn command(setup: &Setup) -> Command {
@@ -120,7 +124,8 @@ fn command(setup: &Setup) -> Command {
 }
 
 /// A panic resets the machine, which ends it. Mitigations cost an emulated processor much and guard nothing there.
-const KERNEL_LINE: &str = "console=ttyS0 root=/dev/nvme0n1 rw init=/vm-init panic=-1 loglevel=4 mitigations=off random.trust_cpu=on";
+const KERNEL_LINE: &str =
+    "console=ttyS0 root=/dev/nvme0n1 rootwait rw init=/vm-init panic=-1 loglevel=4 mitigations=off random.trust_cpu=on";
 
 /// A comma in an option's value is written twice.
 fn escaped(path: &Path) -> String {

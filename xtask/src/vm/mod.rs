@@ -6,16 +6,21 @@
 mod apt;
 mod image;
 mod kernels;
+mod layers;
 mod machine;
 mod packages;
 mod program;
 mod record;
+mod skips;
+mod subset;
+mod suite;
 
 use std::path::PathBuf;
 
-use crate::suite;
+use crate::suite::target;
 
 pub(crate) use program::run as run_program;
+pub(crate) use suite::{Request, run as test};
 
 /// Where kernels and images are kept.
 struct Cache {
@@ -24,7 +29,7 @@ struct Cache {
 
 impl Cache {
     fn open() -> Result<Self, String> {
-        let path = suite::target().join("vm");
+        let path = target().join("vm");
         std::fs::create_dir_all(&path).map_err(|error| format!("cannot make {}: {error}", path.display()))?;
         Ok(Cache { path })
     }

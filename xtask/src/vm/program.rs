@@ -8,22 +8,28 @@ use super::machine::{self, Setup};
 use super::{Cache, image, kernels};
 use crate::suite;
 
-const USAGE: &str = "cargo xtask vm-run --kernel V -- FILE ARGS…";
+const USAGE: &str = "cargo xtask vm-run --kernel V [--with FILE]… -- FILE ARGS…";
 /// An end to what hangs.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Runs FILE in a guest as root, from `/root`; files named so in ARGS are not copied. Its output is ours, and so is its exit status.
+/// Runs FILE in a guest as root, from `/root`. It lies in `/srt` there, on the PATH, with `srt` and the files given by `--with`. Its output is ours, and so
+/// is its exit status.
 pub(crate) fn run(words: &[&str]) -> Result<u8, String> {
-    let ["--kernel", series, "--", file, arguments @ ..] = words else { return Err(USAGE.into()) };
+    let ["--kernel", series, options @ ..] = words else { return Err(USAGE.into()) };
+    let split = options.iter().position(|word| *word == "--").ok_or(USAGE)?;
+    let (options, [_, file, arguments @ ..]) = options.split_at(split) else { return Err(USAGE.into()) };
     machine::emulator()?;
-    let file = PathBuf::from(file).canonicalize().map_err(|error| format!("cannot find {file}: {error}"))?;
-    let srt = build_srt()?;
+    let mut files = vec![build_srt()?, found(file)?];
+    for option in options.chunks(2) {
+        let ["--with", file] = option else { return Err(USAGE.into()) };
+        files.push(found(file)?);
+    }
     let cache = Cache::open()?;
     let kernel = kernels::find(&cache.path, &[(*series).to_owned()]).remove(0)?;
     let system = image::system(&cache.path)?;
     let work = cache.work(&format!("run-{}", std::process::id()))?;
-    let name = file.file_name().unwrap_or_default().display().to_string();
-    let payload = image::payload(&work.path, "payload", &[srt, file], &job(&name, arguments))?;
+    let name = files[1].file_name().unwrap_or_default().display().to_string();
+    let payload = image::payload(&work.path, "payload", &files, &job(&name, arguments))?;
     let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines: work.path.clone(), limit: LIMIT };
     let ended = machine::run(&setup, &mut std::io::stdout(), &mut std::io::stderr())?;
     if let Some(cause) = ended.broken {
@@ -33,10 +39,14 @@ pub(crate) fn run(words: &[&str]) -> Result<u8, String> {
     status.ok_or_else(|| "the guest gave no exit status".into())
 }
 
+fn found(file: &str) -> Result<PathBuf, String> {
+    PathBuf::from(file).canonicalize().map_err(|error| format!("cannot find {file}: {error}"))
+}
+
 fn job(name: &str, arguments: &[&str]) -> String {
     let words: Vec<String> = std::iter::once(format!("/srt/{name}")).chain(arguments.iter().map(|word| (*word).to_owned())).collect();
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    format!("cd /root\nPATH=/srt:$PATH {} </dev/null >/dev/ttyS1 2>/dev/ttyS2\nsay end \"$?\"\n", words.join(" "))
+    format!("cd /root\nPATH=/srt:$PATH setsid -w {} </dev/null >/dev/ttyS1 2>/dev/ttyS2\nsay end \"$?\"\n", words.join(" "))
 }
 
 /// For a shell.
