@@ -5,8 +5,10 @@ use serde_json::Value;
 /// The layers of one host for one caller.
 pub(super) struct Layers(Value);
 
-/// A layer: heading, and the cell for a report.
-const COLUMNS: &[(&str, fn(&Value) -> String)] = &[
+/// The word for a layer in a report.
+type Cell = fn(&Value) -> String;
+/// A layer: heading, and its cell.
+const COLUMNS: &[(&str, Cell)] = &[
     ("namespaces", |report| answer(report, "user_namespaces", "refused")),
     ("filter", |report| answer(report, "seccomp", "refused")),
     ("broker", |report| answer(report, "user_notification", "gap")),
@@ -22,15 +24,21 @@ const COLUMNS: &[(&str, fn(&Value) -> String)] = &[
     }),
 ];
 
-/// What a kernel from this version on must have; before it, it must not.
-const SINCE: &[(&str, (u32, u32), fn(&Value) -> bool)] = &[
-    ("namespaces", (0, 0), |report| report["user_namespaces"]["answer"] == "yes"),
-    ("filter", (0, 0), |report| report["seccomp"]["answer"] == "yes"),
-    ("new mount calls", (5, 12), |report| report["new_mount_api"] == true),
-    ("Landlock", (5, 13), |report| report["landlock_abi"].as_u64() > Some(0)),
-    ("the broker", (5, 19), |report| report["user_notification"]["answer"] == "yes"),
-    ("Landlock on TCP", (6, 7), |report| report["landlock_abi"].as_u64() >= Some(4)),
-    ("Landlock scopes", (6, 12), |report| report["landlock_abi"].as_u64() >= Some(6)),
+/// A layer that came with a version: later kernels must have it, and earlier ones must not.
+struct Since {
+    name: &'static str,
+    version: (u32, u32),
+    is_there: fn(&Value) -> bool,
+}
+
+const SINCE: &[Since] = &[
+    Since { name: "namespaces", version: (0, 0), is_there: |report| report["user_namespaces"]["answer"] == "yes" },
+    Since { name: "the filter", version: (0, 0), is_there: |report| report["seccomp"]["answer"] == "yes" },
+    Since { name: "new mount calls", version: (5, 12), is_there: |report| report["new_mount_api"] == true },
+    Since { name: "Landlock", version: (5, 13), is_there: |report| report["landlock_abi"].as_u64() > Some(0) },
+    Since { name: "the broker", version: (5, 19), is_there: |report| report["user_notification"]["answer"] == "yes" },
+    Since { name: "Landlock on TCP", version: (6, 7), is_there: |report| report["landlock_abi"].as_u64() >= Some(4) },
+    Since { name: "Landlock scopes", version: (6, 12), is_there: |report| report["landlock_abi"].as_u64() >= Some(6) },
 ];
 
 fn answer(report: &Value, layer: &str, missing: &str) -> String {
@@ -51,12 +59,12 @@ impl Layers {
     pub(super) fn faults(&self, version: &str) -> Vec<String> {
         let mut numbers = version.split(|letter: char| !letter.is_ascii_digit()).filter_map(|number| number.parse::<u32>().ok());
         let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-        let wrong = SINCE.iter().filter(|(_, since, has)| has(&self.0) != (version >= *since));
-        wrong
-            .map(|(name, since, has)| {
-                format!("{name}: {}, though it came with {}.{}", if has(&self.0) { "there" } else { "missing" }, since.0, since.1)
-            })
-            .collect()
+        let wrong = SINCE.iter().filter(|row| (row.is_there)(&self.0) != (version >= row.version));
+        let told = |row: &Since| {
+            let state = if (row.is_there)(&self.0) { "there" } else { "missing" };
+            format!("{}: {state}, though it came with {}.{}", row.name, row.version.0, row.version.1)
+        };
+        wrong.map(told).collect()
     }
 
     /// Names of the columns.
