@@ -27,7 +27,7 @@ fn word(terminal: &Terminal, choice: &str) -> String {
 fn wait_for_prompt(terminal: &mut Terminal, count: usize) {
     let start = std::time::Instant::now();
     while terminal.shown().matches(PROMPT).count() < count {
-        assert!(start.elapsed().as_secs() < 30, "no prompt {count}: {:?}", terminal.shown());
+        assert!(start.elapsed() < srt_tests::patience(30), "no prompt {count}: {:?}", terminal.shown());
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
@@ -128,7 +128,7 @@ fn nothing_is_written_over_the_question() {
             format!("setsid sh -c 'while :; do echo FORGED; sleep 0.01; done' & sleep 0.3; {}; kill $!; echo end", get(&server.name()));
         let mut terminal = Terminal::start(&area, &asking(&area, &script));
         wait_for_prompt(&mut terminal, 1);
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        srt_tests::pause(500);
         let word = word(&terminal, "allow once");
         terminal.enter(&format!("{word}\n"));
         terminal.wait_for("srt: allowed once");
@@ -150,7 +150,7 @@ fn an_answer_while_a_program_ran_is_not_believed() {
         let script = format!("{probe} continue-by-timer & sleep 0.5; {}; echo end; kill -9 $!", get(&server.name()));
         let mut terminal = Terminal::start(&area, &asking(&area, &script));
         wait_for_prompt(&mut terminal, 1);
-        std::thread::sleep(std::time::Duration::from_millis(700));
+        srt_tests::pause(700);
         let word = word(&terminal, "allow once");
         terminal.enter(&format!("{word}\n"));
         terminal.wait_for("srt: denied: the command ran during the question");

@@ -146,3 +146,17 @@ fn a_sandbox_inside_a_sandbox_is_a_clear_refusal_or_works() {
         }
     });
 }
+
+/// The first process of a pid namespace that another made: its process group lies outside and has no number there.
+#[test]
+fn srt_runs_where_its_process_group_has_no_number() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let own: &[&str] = if who.is_root() { &["--pid"] } else { &["--user", "--map-root-user", "--pid"] };
+        let words = area.probe(&area.rules(), &["create", &area.text("work/made")]).words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let inside = area.outside("/usr/bin/unshare").args(own).args(&["--fork", "--mount-proc"]);
+        inside.args(&words).run().assert_prints("ok").assert_code(0);
+        assert!(area.has("work/made"));
+    });
+}

@@ -50,7 +50,7 @@ impl<'a> Protocol<'a> {
             if let Some(line) = self.lines().into_iter().filter(|line| line["type"] == kind).nth(skip) {
                 return line;
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "no {kind}: {:?}", self.lines());
+            assert!(start.elapsed() < srt_tests::patience(30), "no {kind}: {:?}", self.lines());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -380,7 +380,7 @@ fn without_anybody_to_ask_it_is_as_without_the_option() {
             area.bare_srt().args(&["run", "--settings", &area.settings(&area.rules()), "--ask", "--", &probe, "connect-get", "a.test:443"]);
         let start = Instant::now();
         program.through_shell("exec setsid -w \"$@\"").run().assert_one_event("a.test:443", "net.default");
-        assert!(start.elapsed() < Duration::from_secs(30), "nobody was waited for");
+        assert!(start.elapsed() < srt_tests::patience(30), "nobody was waited for");
     });
 }
 

@@ -27,7 +27,7 @@ impl Server {
         let mut before = usize::MAX;
         while count(running) == 0 || count(running) != before {
             before = count(running);
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            srt_tests::pause(50);
         }
         before - 1
     }

@@ -24,7 +24,7 @@ impl Servers {
     /// How often the free and the held one were reached; both are ended.
     fn reached(self) -> [usize; 2] {
         // What was sent before this moment is read by then: a server's queue is short.
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        srt_tests::pause(500);
         let count = |running: Running| {
             running.signal(Signal::KILL);
             running.wait().out().matches("reached").count()

@@ -122,9 +122,10 @@ impl Area {
         self.outside(crate::probe()).args(arguments)
     }
 
-    /// `srt`, without any argument yet.
+    /// `srt`, without any argument yet but those that this host makes needful.
     pub fn bare_srt(&self) -> Program {
-        Program::new(self, crate::srt())
+        let options: Vec<&str> = crate::layers::options().iter().map(String::as_str).collect();
+        Program::new(self, crate::srt()).args(&options)
     }
 
     /// `srt run --settings FILE --`, with the rules written to a settings file outside every write root.

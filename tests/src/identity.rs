@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::{each, skip};
+use crate::{each, needs, skip};
 
 /// Name of the ordinary user that a root caller's tests run as; made when missing.
 const USER: &str = "srt-test";
@@ -53,12 +53,14 @@ pub fn as_user(test: impl Fn(Identity)) {
 
 /// One run per identity; what cannot be had, or is skipped by the test itself, is counted. A failure as one is no reason not to try the other.
 fn run_as(identities: &[Result<Identity, String>], test: &impl Fn(Identity)) {
+    let missing = needs::missing(&skip::test_name());
     let skipped_runs = Cell::new(0);
     each(identities, |identity| {
         let before = skip::count();
-        match identity {
-            Ok(who) => test(*who),
-            Err(cause) => skip::skipped(cause),
+        match (identity, missing) {
+            (Ok(who), Some(layer)) => skip::skipped(&format!("{}: it is about a layer that is missing: {layer:?}", who.name)),
+            (Ok(who), None) => test(*who),
+            (Err(cause), _) => skip::skipped(cause),
         }
         skipped_runs.set(skipped_runs.get() + usize::from(skip::count() > before));
     });

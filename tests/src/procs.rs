@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::patience;
+
 /// Ids of the processes whose command line holds `marker`. Ended ones that nobody has waited for have no command line.
 pub fn marked(marker: &str) -> Vec<u32> {
     let mut found = Vec::new();
@@ -24,7 +26,7 @@ pub fn marked(marker: &str) -> Vec<u32> {
 pub fn assert_gone(marker: &str) {
     let start = Instant::now();
     while !marked(marker).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(30), "processes {:?} of {marker} live on", marked(marker));
+        assert!(start.elapsed() < patience(30), "processes {:?} of {marker} live on", marked(marker));
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -37,7 +39,7 @@ pub fn assert_gone(marker: &str) {
 pub fn assert_appears(marker: &str) {
     let start = Instant::now();
     while marked(marker).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(30), "no process carries {marker}");
+        assert!(start.elapsed() < patience(30), "no process carries {marker}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -50,7 +52,7 @@ pub fn assert_appears(marker: &str) {
 pub fn assert_stopped(pid: u32) {
     let start = Instant::now();
     while stat_field(pid, 3).as_deref() != Some("T") {
-        assert!(start.elapsed() < Duration::from_secs(30), "process {pid} is not stopped");
+        assert!(start.elapsed() < patience(30), "process {pid} is not stopped");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -7,10 +7,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::{Area, Identity, Outcome};
+use crate::{Area, Identity, Outcome, patience};
 
-/// How long a run may take before it is killed and the test fails. Not an expectation: only an end to what hangs.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Seconds that a run may take before it is killed and the test fails. Not an expectation: only an end to what hangs.
+const LIMIT: u64 = 60;
 
 /// A command line being put together.
 pub struct Program {
@@ -43,7 +43,7 @@ impl Program {
                 set("TERM", "xterm".into()),
             ],
             stdin: Vec::new(),
-            limit: LIMIT,
+            limit: patience(LIMIT),
             through_shell: None,
             own_group: false,
         }
@@ -78,10 +78,10 @@ impl Program {
         self
     }
 
-    /// Another time limit.
+    /// Another time limit; longer on slow machines.
     #[must_use]
     pub fn limit(mut self, seconds: u64) -> Self {
-        self.limit = Duration::from_secs(seconds);
+        self.limit = patience(seconds);
         self
     }
 

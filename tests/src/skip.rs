@@ -34,7 +34,7 @@ pub(crate) fn whole() {
     record(&format!("whole {}", test_name()));
 }
 
-fn test_name() -> String {
+pub(crate) fn test_name() -> String {
     std::thread::current().name().unwrap_or("unnamed").replace("::", ".")
 }
 

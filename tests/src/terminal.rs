@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::{Area, Program};
+use crate::{Area, Program, patience};
 
-/// How long to wait for a text before the test fails.
-const LIMIT: Duration = Duration::from_secs(30);
+/// Seconds to wait for a text before the test fails.
+const LIMIT: u64 = 30;
 
 /// The person's side: what is typed goes in, what is shown comes out.
 pub struct Terminal {
@@ -76,7 +76,7 @@ impl Terminal {
     pub fn wait_for(&mut self, text: &str) {
         let start = Instant::now();
         while !self.shown().contains(text) {
-            if start.elapsed() > LIMIT {
+            if start.elapsed() > patience(LIMIT) {
                 drop(self.child.kill());
                 panic!("{text:?} is not shown; shown was: {:?}", self.shown());
             }
@@ -106,7 +106,7 @@ impl Terminal {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
                 return status;
             }
-            if start.elapsed() > LIMIT {
+            if start.elapsed() > patience(LIMIT) {
                 drop(self.child.kill());
                 drop(self.child.wait());
                 panic!("the session does not end; shown was: {:?}", self.shown());

@@ -21,21 +21,18 @@ const STAGES: &[Stage] = &[
     },
 ];
 
-/// Runs every stage even when one fails; `Ok(false)` when any did.
-pub(crate) fn run() -> Result<bool, String> {
+/// Runs every stage even when one fails.
+pub(crate) fn run() -> Result<Counts, String> {
     let mut counts = Counts::default();
     for stage in STAGES {
         eprintln!("check: {}", stage.name);
         let status = Command::new(suite::cargo()).args(stage.arguments).envs(stage.environment.iter().copied()).status();
         match status.map_err(|error| format!("cannot run cargo: {error}"))?.success() {
             true => counts.passed += 1,
-            false => {
-                counts.failed += 1;
-                counts.failures.push(stage.name.to_owned());
-            }
+            false => counts.fail(stage.name),
         }
     }
     eprintln!("check: tests");
     counts.add(suite::run(&[])?);
-    Ok(counts.close())
+    Ok(counts)
 }

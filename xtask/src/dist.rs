@@ -12,12 +12,8 @@ pub(super) fn build() -> Result<PathBuf, String> {
     let mut cargo = Command::new(suite::cargo());
     cargo.args(["rustc", "--quiet", "--profile", "dist", "--package", "srt", "--bin", "srt", "--", "-C", "target-feature=+crt-static"]);
     match cargo.current_dir(suite::workspace()).status() {
-        Ok(status) if status.success() => Ok(target().join("dist/srt")),
+        Ok(status) if status.success() => Ok(suite::target().join("dist/srt")),
         Ok(status) => Err(format!("the build of srt failed: {status}")),
         Err(error) => Err(format!("cannot run cargo: {error}")),
     }
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| suite::workspace().join("target"), PathBuf::from)
 }

@@ -1,10 +1,11 @@
-//! Project tasks: `cargo xtask check | test | fuzz | dist | bench`.
+//! Project tasks: `cargo xtask check | test | fuzz | dist | bench | vm-test | vm-run | ci`.
 
 mod bench;
 mod check;
 mod dist;
 mod fuzz;
 mod suite;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -19,19 +20,29 @@ cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
     --quick        fewer runs
     --srt FILE     this binary instead of a fresh `dist` build
     --only NAMES   comma-separated: start,memory,many,read,build,proxy
+cargo xtask vm-test [--kernel V]… [--subset] [-- FILTERS…]
+                             the end-to-end suite on kernels 5.10, 6.1, 6.12 and 7 in virtual machines; --subset leaves out what takes longest
+cargo xtask ci               check, and the subset of vm-test on 6.1 and 7: one closing line
+cargo xtask vm-run --kernel V [--with FILE]… -- FILE ARGS…
+                             FILE and srt in a virtual machine with kernel V (5.10, 6.1, 6.12, 7); exit status passed on
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.split_first() {
-        Some((&"check", [])) => check::run(),
+        Some((&"check", [])) => check::run().map(|counts| counts.close()),
         Some((&"test", rest)) => suite::run(rest).map(|counts| counts.close()),
         Some((&"fuzz", rest)) => fuzz::run(rest),
         Some((&"dist", [])) => dist::build().map(|path| {
             println!("{}", path.display());
             true
         }),
+        Some((&"vm-run", rest)) => {
+            return vm::run_program(rest).map_or_else(fail, ExitCode::from);
+        }
+        Some((&"vm-test", rest)) => vm::Request::parse(rest).and_then(|request| vm::test(&request)).map(|counts| counts.close()),
+        Some((&"ci", [])) => Ok(ci()),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"bench-client", rest)) => bench::client(rest),
         Some((&"bench-calls", _)) => bench::calls_client(),
@@ -40,9 +51,23 @@ fn main() -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(cause) => {
-            eprintln!("xtask: {cause}");
-            ExitCode::FAILURE
+        Err(cause) => fail(cause),
+    }
+}
+
+/// The last line has the sum, also where one of the two cannot be done at all.
+fn ci() -> bool {
+    let mut sum = suite::Counts::default();
+    for counts in [check::run(), vm::test(&vm::Request::of_ci())] {
+        match counts {
+            Ok(counts) => sum.add(counts),
+            Err(cause) => sum.fail(&cause),
         }
     }
+    sum.close()
+}
+
+fn fail(cause: String) -> ExitCode {
+    eprintln!("xtask: {cause}");
+    ExitCode::FAILURE
 }

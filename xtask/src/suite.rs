@@ -37,6 +37,28 @@ impl Counts {
         }
     }
 
+    /// Something could not be done.
+    pub(crate) fn skip(&mut self, reason: &str) {
+        self.skipped += 1;
+        *self.reasons.entry(reason.to_owned()).or_default() += 1;
+    }
+
+    /// Something else than a test of libtest's failed.
+    pub(crate) fn fail(&mut self, name: &str) {
+        self.failed += 1;
+        self.failures.push(name.to_owned());
+    }
+
+    /// Says where the failures were.
+    pub(crate) fn name_failures(&mut self, place: &str) {
+        self.failures.iter_mut().for_each(|name| name.insert_str(0, place));
+    }
+
+    /// How many were skipped.
+    pub(crate) fn skipped(&self) -> usize {
+        self.skipped
+    }
+
     /// Prints what was skipped and what failed, then the closing line; true when nothing failed.
     pub(crate) fn close(&self) -> bool {
         if self.skipped > 0 {
@@ -67,6 +89,11 @@ pub(crate) fn cargo() -> OsString {
 /// The workspace's root: xtask lies directly below it.
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
 /// An error with what was being done.
@@ -111,7 +138,7 @@ fn run_in(area: &Path, extra: &[&str]) -> Result<Counts, String> {
 
 impl Counts {
     /// One line of libtest: `test NAME ... FAILED`, or `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
-    fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             self.failures.push(name.to_owned());
         }
@@ -126,13 +153,12 @@ impl Counts {
     }
 
     /// Lines `skip TEST: REASON`, and `whole TEST` for a test of which nothing was left.
-    fn read_skips(&mut self, record: &str) {
+    pub(crate) fn read_skips(&mut self, record: &str) {
         for line in record.lines() {
             if line.starts_with("whole ") {
                 self.passed = self.passed.saturating_sub(1);
             } else if let Some((_, reason)) = line.strip_prefix("skip ").and_then(|rest| rest.split_once(": ")) {
-                self.skipped += 1;
-                *self.reasons.entry(reason.to_owned()).or_default() += 1;
+                self.skip(reason);
             }
         }
     }

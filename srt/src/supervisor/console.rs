@@ -14,6 +14,8 @@ use rustix::process::Pid;
 use rustix::termios::{self, Action, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector, SpecialCodeIndex, Termios};
 use tokio::io::unix::AsyncFd;
 
+use super::terminal::own_group;
+
 /// CAN and ST end any sequence that was begun; DECSTR makes characters, colours, cursor and margins plain and leaves the screen as it is.
 const PLAIN: &str = "\x18\x1b\\\x1b[!p\x1b[0m\r\n";
 
@@ -62,7 +64,8 @@ impl Console {
     /// Takes the terminal. `groups` are the process groups of the sandbox: from one of them, as from our own, the foreground may be taken.
     pub(super) fn take(groups: &[i32]) -> Result<Console, Unusable> {
         let terminal = open()?;
-        let own = rustix::process::getpgrp();
+        // A group without a number cannot be made the foreground.
+        let own = own_group().ok_or(Unusable::InUse)?;
         let foreground = termios::tcgetpgrp(&terminal).ok();
         let ours = |group: Pid| group == own || groups.contains(&group.as_raw_nonzero().get());
         if !foreground.is_some_and(ours) {

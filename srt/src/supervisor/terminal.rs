@@ -14,9 +14,8 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Remembers.
     pub(super) fn remember() -> Self {
-        let own = rustix::process::getpgrp();
         let foreground = rustix::termios::tcgetpgrp(input()).ok();
-        Terminal { group: foreground.filter(|group| *group == own) }
+        Terminal { group: own_group().filter(|own| foreground == Some(*own)) }
     }
 
     /// Makes our group the foreground again, where the group that has the terminal is gone. One that lives has it by right: the caller's shell, when the job
@@ -28,6 +27,12 @@ impl Terminal {
             let _ = rustix::termios::tcsetpgrp(input(), group);
         }
     }
+}
+
+/// Our process group. `None` where it lies outside our pid namespace, as for a first process that nobody gave a group: it has no number here.
+pub(super) fn own_group() -> Option<Pid> {
+    // SAFETY: getpgrp(2) takes nothing and cannot fail. (rustix takes 0 for impossible.)
+    Pid::from_raw(unsafe { libc::getpgrp() })
 }
 
 fn input() -> BorrowedFd<'static> {

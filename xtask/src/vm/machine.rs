@@ -1,0 +1,133 @@
+//! One virtual machine, from start to end.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::kernels::Kernel;
+use super::record::Record;
+
+/// The emulator.
+const QEMU: &str = "qemu-system-x86_64";
+/// Two processors: with one, no race of the suite is one.
+const PROCESSORS: &str = "2";
+const MEMORY: &str = "2048";
+
+/// Is there an emulator?
+pub(super) fn emulator() -> Result<(), String> {
+    let found = Command::new(QEMU).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) { Ok(()) } else { Err(format!("{QEMU} is not installed")) }
+}
+
+/// What a machine needs.
+pub(super) struct Setup<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) system: &'a Path,
+    pub(super) payload: &'a Path,
+    /// An empty directory for the serial lines.
+    pub(super) lines: PathBuf,
+    pub(super) limit: Duration,
+}
+
+/// How a machine ended, and what it left.
+pub(super) struct Ended {
+    pub(super) record: Record,
+    /// Why the record may be incomplete.
+    pub(super) broken: Option<String>,
+}
+
+/// A line of the guest, written to a file by the emulator and read as it grows.
+pub(super) struct Line {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Line {
+    fn new(path: PathBuf) -> Self {
+        Line { path, file: None }
+    }
+
+    /// What came since the last call.
+    fn more(&mut self) -> Vec<u8> {
+        if self.file.is_none() {
+            self.file = File::open(&self.path).ok();
+        }
+        let mut bytes = Vec::new();
+        if let Some(file) = &mut self.file {
+            drop(file.read_to_end(&mut bytes));
+        }
+        bytes
+    }
+}
+
+/// Boots it, hands what the job prints to `out` and `err` as it comes, and ends it at the time limit.
+pub(super) fn run(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<Ended, String> {
+    let line = |name: &str| setup.lines.join(name);
+    let mut child = command(setup).spawn().map_err(|error| format!("cannot start {QEMU}: {error}"))?;
+    let (mut stdout, mut stderr) = (Line::new(line("S1")), Line::new(line("S2")));
+    let start = Instant::now();
+    let mut broken = None;
+    let mut ended = false;
+    while !ended {
+        // Asked before reading: what is read after the end is everything.
+        ended = child.try_wait().map_err(|error| format!("cannot wait for {QEMU}: {error}"))?.is_some();
+        // Whoever listens no more misses it; the machine's work goes on.
+        drop(out.write_all(&stdout.more()).and_then(|()| out.flush()));
+        drop(err.write_all(&stderr.more()).and_then(|()| err.flush()));
+        if !ended && start.elapsed() > setup.limit {
+            broken = Some(format!("the machine was ended after {} s", setup.limit.as_secs()));
+            end(&mut child);
+            ended = true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let record = Record::read(&std::fs::read(line("S3")).unwrap_or_default());
+    if record.item("end").is_none() && broken.is_none() {
+        broken = Some("the machine ended before its job".into());
+    }
+    let broken = broken.map(|cause| format!("{cause}: {}", keep_console(setup)));
+    Ok(Ended { record, broken })
+}
+
+fn end(child: &mut Child) {
+    drop(child.kill());
+    drop(child.wait());
+}
+
+/// Says where the console's text is.
+fn keep_console(setup: &Setup) -> String {
+    let kept = setup.lines.with_file_name(format!("console-{}.txt", setup.kernel.version));
+    match std::fs::copy(setup.lines.join("S0"), &kept) {
+        Ok(_) => format!("its console is in {}", kept.display()),
+        Err(error) => format!("its console cannot be kept: {error}"),
+    }
+}
+
+fn command(setup: &Setup) -> Command {
+    let mut command = Command::new(QEMU);
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", PROCESSORS, "-m", MEMORY]);
+    command.args(["-display", "none", "-nodefaults", "-no-user-config", "-no-reboot", "-rtc", "base=utc"]);
+    // Drivers of NVMe and ext4 are built into these kernels. Both disks hang on one controller: two would be numbered by chance.
+    let disk = |name: &str, path: &Path| format!("if=none,id={name},format=raw,snapshot=on,cache=unsafe,file={}", escaped(path));
+    command.arg("-drive").arg(disk("system", setup.system)).arg("-drive").arg(disk("payload", setup.payload));
+    command.args(["-device", "nvme,id=disks,serial=srt", "-device", "nvme-ns,drive=system,bus=disks,nsid=1"]);
+    command.args(["-device", "nvme-ns,drive=payload,bus=disks,nsid=2"]);
+    for name in ["S0", "S1", "S2", "S3"] {
+        command.arg("-serial").arg(format!("file:{}", setup.lines.join(name).display()));
+    }
+    command.arg("-kernel").arg(&setup.kernel.image).arg("-append").arg(KERNEL_LINE);
+    // The changes of a run lie in a temporary file of the emulator.
+    command.env("TMPDIR", &setup.lines).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// A panic resets the machine, which ends it. Mitigations cost an emulated processor much and guard nothing there.
+const KERNEL_LINE: &str =
+    "console=ttyS0 root=/dev/nvme0n1 rootwait rw init=/vm-init panic=-1 loglevel=4 mitigations=off random.trust_cpu=on";
+
+/// A comma in an option's value is written twice.
+fn escaped(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
