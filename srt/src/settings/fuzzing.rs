@@ -115,6 +115,8 @@ fn policy_holds(policy: &Policy) {
         denied_writes_are_denied(&policy.files, &path.join("below"));
     }
     let support = Support {
+        ebpf: Answer::Unknown(String::new()),
+        monitor: None,
         user_namespaces: Answer::Yes,
         landlock_abi: 7,
         landlock_errata: 0,
