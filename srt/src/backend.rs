@@ -4,8 +4,9 @@
 
 #[cfg(target_os = "linux")]
 pub use crate::linux::{
-    Answer, Armed, Channel, Command, Connect, Denied, DeniedTarget, Frozen, Matter, NulByte, Report, Running, Script, WATCHED, arm,
-    call_name, close_inherited, command_of, compile, freeze, id_of, ignore_sigpipe, open_standard_streams, probe, spawn, try_namespaces,
+    Answer, Armed, Census, Channel, Command, Connect, Denied, DeniedTarget, Frozen, Matter, NulByte, Report, Running, Script, Usage,
+    WATCHED, arm, call_name, close_inherited, command_of, compile, freeze, id_of, ignore_sigpipe, open_standard_streams, probe, spawn,
+    try_namespaces,
 };
 
 #[cfg(not(target_os = "linux"))]

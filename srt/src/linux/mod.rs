@@ -8,6 +8,7 @@ mod arm;
 mod broker;
 mod call_name;
 mod caps;
+mod census;
 mod channel;
 mod ebpf;
 mod exec;
@@ -38,6 +39,7 @@ pub(crate) use network::testing::Inside;
 
 pub use arm::{Armed, arm, close_inherited};
 pub use call_name::call_name;
+pub use census::{Census, Usage};
 pub use channel::{Channel, Report};
 pub use fds::open_standard_streams;
 pub use freeze::{Frozen, freeze};

@@ -19,6 +19,7 @@
 
 mod context;
 mod denial;
+mod destinations;
 mod dial;
 mod dns;
 mod happy_eyeballs;
@@ -46,6 +47,7 @@ mod transparent;
 mod tunnel;
 
 pub use context::ProxyContext;
+pub use destinations::{Destination, Destinations};
 pub use listener::serve;
 pub use network::Network;
 pub use publish::{Published, listen};

@@ -9,6 +9,7 @@ mod denials;
 mod descriptor;
 mod desk;
 mod live;
+mod observers;
 mod process;
 mod program;
 mod questions;
@@ -17,6 +18,7 @@ mod session;
 mod signals;
 mod status;
 mod terminal;
+mod told;
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -29,7 +31,7 @@ use tokio::io::unix::AsyncFd;
 use crate::backend::{self, Report, Running};
 use crate::policy::Policy;
 use crate::proxy::{Network, Published};
-use crate::violation::EventSink;
+use crate::violation::{EventSink, Run};
 use crate::{Fault, Outcome};
 
 use questions::Questions;
@@ -60,6 +62,8 @@ pub struct Ways {
     pub memory: Memory,
     /// Makes a policy of settings that come through `control`.
     pub renew: Option<Renew>,
+    /// What observers are told of the run. Without, there are none.
+    pub run: Option<Run>,
     /// Gets the rules on files of such settings.
     pub on_files: Option<OnFiles>,
 }
