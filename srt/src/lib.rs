@@ -21,6 +21,7 @@ pub mod policy;
 pub mod proxy;
 pub mod settings;
 pub mod supervisor;
+pub mod top;
 pub mod violation;
 
 pub use fault::{Fault, Faults};

@@ -76,6 +76,8 @@ mod signals;
 mod terminal;
 /// The private temporary directory: made, removed, swept.
 mod tmpdir;
+/// Looking on at runs: their sockets, and `srt top`.
+mod top;
 /// Programs that know of no proxy: names, and connections to any port.
 mod transparent;
 /// UNIX sockets by path: every call, spelling and entry.

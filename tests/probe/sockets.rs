@@ -13,6 +13,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "serve-once", arguments: &["ADDRESS:PORT"], run: serve_once },
     Operation { name: "loopback-pair", arguments: &[], run: loopback_pair },
     Operation { name: "connect-unix", arguments: &["stream|dgram|seqpacket", "PATH|@NAME"], run: connect_unix },
+    Operation { name: "receive-unix", arguments: &["PATH|@NAME"], run: receive_unix },
     Operation { name: "sendto-unix", arguments: &["PATH|@NAME"], run: sendto_unix },
     Operation { name: "bind-unix", arguments: &["PATH|@NAME"], run: bind_unix },
     Operation {
@@ -99,6 +100,23 @@ fn connect_unix(arguments: &[String]) -> Answer {
     let (address, length) = unix_address(&arguments[1])?;
     // SAFETY: `address` is a sockaddr_un of at least `length` bytes and lives through the call.
     checked(unsafe { libc::connect(socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), length) }.into())
+}
+
+/// The first packet that a server sends; `end` where it sends none.
+fn receive_unix(arguments: &[String]) -> Answer {
+    let socket = socket(libc::AF_UNIX.into(), libc::SOCK_SEQPACKET.into(), 0)?;
+    let (address, length) = unix_address(&arguments[0])?;
+    // SAFETY: as in `connect_unix`.
+    checked(unsafe { libc::connect(socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), length) }.into())?;
+    let mut packet = vec![0; 64 << 10];
+    // SAFETY: the buffer has as many writable bytes as are asked for, and lives through the call.
+    let count = unsafe { libc::recv(socket.as_raw_fd(), packet.as_mut_ptr().cast(), packet.len(), 0) };
+    match usize::try_from(count) {
+        Ok(0) => Ok("end".into()),
+        Ok(count) => Ok(String::from_utf8_lossy(&packet[..count]).into_owned()),
+        // The server may have gone without reading that we came.
+        Err(_) => Err(io::Error::last_os_error().into()),
+    }
 }
 
 fn sendto_unix(arguments: &[String]) -> Answer {

@@ -84,6 +84,11 @@ pub enum Action {
     },
     /// Show what the last runs were denied.
     Violations(Listing),
+    /// Show the running sandboxes.
+    Top {
+        /// As one table.
+        once: bool,
+    },
     /// Print a completion script.
     Completions {
         /// For this shell.
@@ -137,7 +142,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Options, 
     Ok((options, action(&matches, name, inner)?))
 }
 
-const SUBCOMMANDS: &[&str] = &["run", "explain", "check", "doctor", "profiles", "completions", "violations"];
+const SUBCOMMANDS: &[&str] = &["run", "explain", "check", "doctor", "profiles", "completions", "violations", "top"];
 
 fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) -> Result<Action, Stop> {
     let outer_text = matches.get_one::<OsString>("shell-text").cloned();
@@ -162,6 +167,7 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
             None => return Err(Stop::mistake("cannot print completions: no shell was named")),
         },
         "violations" => Action::Violations(listing(inner)),
+        "top" => Action::Top { once: inner.get_flag("once") },
         external => Action::Run(typed(outer_text, words(external, inner))?),
     })
 }
@@ -266,7 +272,7 @@ pub(super) fn command() -> Command {
     let top = Command::new("srt")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs any command in a sandbox made from kernel primitives")
-        .override_usage("srt [options] <command> [args…]\n       srt [options] -c '<shell text>'\n       srt run [options] [--] <command> [args…]\n       srt explain | check | doctor | violations | profiles | completions")
+        .override_usage("srt [options] <command> [args…]\n       srt [options] -c '<shell text>'\n       srt run [options] [--] <command> [args…]\n       srt explain | check | doctor | violations | top | profiles | completions")
         .after_help("Everything after the first word of the command belongs to the command.\nExit status: the command's own; 128+n for a signal; 127 not found; 126 not executable; 125 srt failed and nothing was run.")
         .allow_external_subcommands(true)
         .external_subcommand_value_parser(OsStringValueParser::new())
@@ -312,7 +318,11 @@ pub(super) fn command() -> Command {
             flag("clear", "Forget all runs").conflicts_with_all(["last", "run", "json", "suggest"]),
         ])
     });
-    top.subcommands([run, explain, check, doctor, profiles, completions, violations])
+    let live = Command::new("top").about("Show the running sandboxes, live").defer(|live| {
+        let once = Arg::new("once").long("once").help("Print one table and end").action(ArgAction::SetTrue);
+        live.args(shared_options(false)).arg(once)
+    });
+    top.subcommands([run, explain, check, doctor, profiles, completions, violations, live])
 }
 
 fn json() -> Arg {

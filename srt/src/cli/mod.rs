@@ -12,6 +12,7 @@ mod prepare;
 mod profiles;
 mod run;
 mod stderr;
+mod top;
 mod violations;
 mod ways;
 
@@ -59,6 +60,7 @@ fn act(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Action::Profiles { name } => profiles::profiles(name.as_deref()),
         Action::Completions { shell } => completions::print(shell),
         Action::Violations(listing) => violations::violations(&listing),
+        Action::Top { once } => top::top(once),
     };
     result.unwrap_or_else(|error| {
         message::print_error(&error);

@@ -11,8 +11,9 @@ use super::{prepare, ways};
 use crate::backend::{self, Command};
 use crate::host::{Facts, HostLookup};
 use crate::policy::{AbsPath, Access, PathLookup as _};
+use crate::supervisor::{self, Ways};
 use crate::violation::{self, EventSink, IgnoreRules, Report, Run, Store};
-use crate::{Fault, Faults, proxy, supervisor};
+use crate::{Fault, Faults, proxy};
 
 /// Runs a command; returns the exit status.
 pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
@@ -41,6 +42,7 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     }
     let armed = backend::arm(script)?;
     let running = backend::spawn(armed)?;
+    let ways = Ways { run: Some(record.clone()), ..ways };
     let end = supervisor::run(running, decided.policy, published, sink.clone(), ways);
 
     tracing::debug!("run: {:?}", end.outcome);

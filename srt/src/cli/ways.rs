@@ -30,6 +30,7 @@ pub(super) fn open(options: &Options, decided: &Decided) -> Result<Ways, Fault> 
         ask,
         memory: if ask { memory(decided) } else { Memory::default() },
         renew: renewal.map(|renewal| Box::new(move |title: &str, text: &str| renewal.policy(title, text)) as supervisor::Renew),
+        run: None,
         on_files: None,
         reports: supervisor::Reports::default(),
     })

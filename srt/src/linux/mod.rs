@@ -8,6 +8,7 @@ mod arm;
 mod broker;
 mod call_name;
 mod caps;
+mod census;
 mod channel;
 pub(crate) mod ebpf;
 mod exec;
@@ -41,6 +42,7 @@ pub(crate) use broker::fuzzing::{resolve as fuzz_resolve, wire as fuzz_wire};
 
 pub use arm::{Armed, arm, close_inherited};
 pub use call_name::call_name;
+pub use census::{Census, Usage};
 pub use channel::{Channel, Report};
 pub use fds::open_standard_streams;
 pub use freeze::{Frozen, freeze};

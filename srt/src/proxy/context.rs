@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use super::denial::{Attempt, Denial};
+use super::destinations::Destinations;
 use super::leaving::Leaving;
 use super::{interfaces, limits};
 use crate::ask::{Asker, Decision};
@@ -22,6 +23,7 @@ pub struct ProxyContext {
     policy: RefCell<Rc<NetPolicy>>,
     asker: Option<Rc<Asker>>,
     pub(super) events: EventSink,
+    pub(super) destinations: Destinations,
     pub(super) lookups: Arc<Semaphore>,
     /// Connections of clients, whichever way they came.
     pub(super) places: Arc<Semaphore>,
@@ -39,6 +41,7 @@ impl ProxyContext {
             policy: RefCell::new(Rc::new(policy)),
             asker: None,
             events,
+            destinations: Destinations::default(),
             lookups: Arc::new(Semaphore::new(limits::LOOKUPS)),
             places: Arc::new(Semaphore::new(limits::connections())),
             leaving: Leaving::default(),
@@ -70,8 +73,19 @@ impl ProxyContext {
         self.asker.as_ref().is_some_and(|asker| asker.is_open()) && self.policy().leaves_open(host)
     }
 
+    /// Where the sandbox was let and not let, up to now.
+    pub fn destinations(&self) -> &Destinations {
+        &self.destinations
+    }
+
     /// May this attempt go on? Asks the policy and, where no rule decides, whoever can be asked. A denial is reported before it is returned.
     pub(super) async fn judge(&self, attempt: Attempt<'_>, target: &Target) -> Result<(), Denial> {
+        let judged = self.verdict(attempt, target).await;
+        self.destinations.note(target, judged.is_ok());
+        judged
+    }
+
+    async fn verdict(&self, attempt: Attempt<'_>, target: &Target) -> Result<(), Denial> {
         let policy = self.policy();
         let verdict = policy.decide(&target.host, target.port);
         attempt.log(target, &verdict);

@@ -88,6 +88,7 @@ impl Attempt<'_> {
 
     /// Reports that the name leads to a refused address.
     pub(super) fn refuse_address(&self, context: &ProxyContext, target: &Target, class: AddressClass) -> Denial {
+        context.destinations.note(target, false);
         let (id, origin) = context.policy().address_rule(class);
         let rule = RuleRef { id: id.to_string(), origin: origin.to_string() };
         self.report(context, &target.to_string(), rule, &class.to_string(), address_remedy(target, class));

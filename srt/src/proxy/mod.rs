@@ -19,6 +19,7 @@
 
 mod context;
 mod denial;
+mod destinations;
 mod dial;
 mod dns;
 #[cfg(any(test, fuzzing))]
@@ -51,6 +52,7 @@ mod tunnel;
 pub(crate) use dns::fuzzing::dns as fuzz_dns;
 
 pub use context::ProxyContext;
+pub use destinations::{Destination, Destinations};
 pub use listener::serve;
 pub use network::Network;
 pub use publish::{Published, listen};

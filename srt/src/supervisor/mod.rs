@@ -12,6 +12,7 @@ mod feed;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod live;
+mod observers;
 mod process;
 mod program;
 mod questions;
@@ -22,6 +23,7 @@ mod session;
 mod signals;
 mod status;
 mod terminal;
+mod told;
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -34,7 +36,7 @@ use tokio::io::unix::AsyncFd;
 use crate::backend::{self, Report, Running};
 use crate::policy::Policy;
 use crate::proxy::{Network, Published};
-use crate::violation::EventSink;
+use crate::violation::{EventSink, Run};
 use crate::{Fault, Outcome};
 
 use questions::Questions;
@@ -67,6 +69,8 @@ pub struct Ways {
     pub memory: Memory,
     /// Makes a policy of settings that come through `control`.
     pub renew: Option<Renew>,
+    /// What observers are told of the run. Without, there are none.
+    pub run: Option<Run>,
     /// Gets the rules on files of such settings.
     pub on_files: Option<OnFiles>,
     /// Who reports what the kernel denied.

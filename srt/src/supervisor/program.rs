@@ -8,7 +8,8 @@ use super::control::{Lines, Message, Received};
 use super::descriptor::Descriptor;
 use super::live::Show;
 use super::remember::Memory;
-use super::status::{Line, Status, spelled};
+use super::status::{Line, spelled};
+use super::told::Told;
 use crate::Faults;
 use crate::ask::{Answer, Asker, Remember};
 use crate::policy::{self, FsPolicy, Policy};
@@ -22,7 +23,7 @@ pub type OnFiles = Box<dyn Fn(FsPolicy)>;
 
 /// The program on the other side of the descriptors.
 pub(super) struct Program {
-    pub(super) status: Option<Rc<Status>>,
+    pub(super) told: Rc<Told>,
     pub(super) asker: Option<Rc<Asker>>,
     pub(super) memory: Rc<Memory>,
     pub(super) show: Option<Show>,
@@ -52,7 +53,7 @@ pub(super) async fn obey(control: Descriptor, program: Program, update: Update) 
         },
         Err(error) => program.fail(format!("cannot wait for the control channel: {}", crate::fault::errno_text(&error))),
     }
-    if let (Some(asker), true) = (&program.asker, program.status.is_some()) {
+    if let (Some(asker), true) = (&program.asker, program.told.has_program()) {
         asker.close();
     }
 }
@@ -86,7 +87,7 @@ impl Program {
     /// A line that is not obeyed. The whole cause goes to the program only: stderr may be somebody else's, and the line may hold secrets.
     fn refuse(&self, number: u64, message: String) {
         tracing::debug!("control: line {number}: {message}");
-        if self.status.is_none() {
+        if !self.told.has_program() {
             self.show(&format!("cannot obey line {number} of the control channel: it is ignored, and the previous settings stay in force"));
         }
         self.say(&Line::Error { line: Some(number), message });
@@ -105,7 +106,7 @@ impl Program {
     }
 
     fn say(&self, line: &Line<'_>) {
-        self.status.iter().for_each(|status| status.say(line));
+        self.told.say(line);
     }
 }
 

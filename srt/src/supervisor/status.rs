@@ -1,4 +1,4 @@
-//! What srt tells the program that started it, as JSON lines (`--status-fd`).
+//! What srt tells of a run as it goes on: the lines, and how they reach the program that started srt (`--status-fd`).
 //!
 //! The reader may be slow or gone: lines wait in a bounded queue, and what does not fit is counted, and the count is told. Lines are printable ASCII.
 
@@ -13,8 +13,11 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
+use super::End;
 use super::descriptor::Descriptor;
+use crate::Outcome;
 use crate::ask::Remember;
+use crate::proxy::Destination;
 use crate::violation::{Event, escaped_json};
 
 /// Bytes that wait for the reader.
@@ -27,6 +30,17 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub(super) enum Line<'a> {
+    /// To observers, before everything else: which run this is.
+    Run {
+        /// The words of the command, joined by spaces.
+        command: &'a str,
+        /// Its working directory.
+        cwd: &'a str,
+        /// When, as events tell the time.
+        started: &'a str,
+        /// Process id of the supervisor.
+        pid: u32,
+    },
     /// The command runs.
     Started {
         /// Its process id on the host, where it could be told.
@@ -38,6 +52,17 @@ pub(super) enum Line<'a> {
     Violation {
         /// What.
         event: &'a Event,
+    },
+    /// A destination was admitted or refused for the first time.
+    Host { host: String, port: u16, allowed: bool },
+    /// To observers: what the sandbox has at this moment.
+    Usage {
+        /// Processes, without those of srt.
+        processes: u64,
+        /// Their memory that is not shared with files, in bytes.
+        memory: u64,
+        /// Denied operations up to now, all of them.
+        violations: u64,
     },
     /// A host that no rule decides.
     Ask {
@@ -74,6 +99,35 @@ pub(super) enum Line<'a> {
         /// Why srt failed.
         error: Option<String>,
     },
+}
+
+impl<'a> Line<'a> {
+    /// A destination.
+    pub(super) fn host(destination: &Destination) -> Self {
+        let Destination { target, allowed } = destination;
+        Line::Host { host: target.host.to_string(), port: target.port, allowed: *allowed }
+    }
+
+    /// The end of a run.
+    pub(super) fn exit(end: &End, violations: u64) -> Self {
+        let (status, signal) = match end.outcome {
+            Outcome::Exited(code) => (Some(code), None),
+            Outcome::Killed(signal) => (None, Some(signal)),
+            _ => (None, None),
+        };
+        Line::Exit { code: end.outcome.exit_code(), status, signal, violations, error: end.fault.as_ref().map(ToString::to_string) }
+    }
+
+    /// As JSON with its version, printable ASCII, without line break. `None` would be a fault of the layout.
+    pub(super) fn json(&self) -> Option<String> {
+        #[derive(Serialize)]
+        struct Versioned<'a> {
+            v: u8,
+            #[serde(flatten)]
+            line: &'a Line<'a>,
+        }
+        serde_json::to_string(&Versioned { v: 1, line: self }).ok().map(|json| escaped_json(&json))
+    }
 }
 
 /// The name of a way to remember, as the protocol spells it.
@@ -138,14 +192,8 @@ impl Status {
 
     /// False where there is no room.
     fn push(&self, line: &Line<'_>) -> bool {
-        #[derive(Serialize)]
-        struct Versioned<'a> {
-            v: u8,
-            #[serde(flatten)]
-            line: &'a Line<'a>,
-        }
-        let Ok(json) = serde_json::to_string(&Versioned { v: 1, line }) else { return false };
-        let mut bytes = escaped_json(&json).into_bytes();
+        let Some(json) = line.json() else { return false };
+        let mut bytes = json.into_bytes();
         bytes.push(b'\n');
         let fits = self.bytes.get() + bytes.len() <= WAITING;
         if fits && !self.closed.get() {

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use super::subscriber::{self, Subscriber, Subscription};
 use super::{Event, IgnoreRules, Kind};
 
@@ -22,6 +24,7 @@ type Key = (Kind, String, String, Option<String>);
 #[derive(Clone, Debug, Default)]
 pub struct EventSink {
     shared: Arc<Mutex<Collector>>,
+    news: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -45,12 +48,30 @@ pub struct Report {
 impl EventSink {
     /// A sink that drops what the rules cover.
     pub fn new(ignore: IgnoreRules) -> Self {
-        EventSink { shared: Arc::new(Mutex::new(Collector { ignore, ..Collector::default() })) }
+        EventSink { shared: Arc::new(Mutex::new(Collector { ignore, ..Collector::default() })), news: Arc::default() }
     }
 
     /// Adds one denial, or counts it where the same was reported before.
     pub fn report(&self, event: Event) {
-        self.lock().add(event);
+        if self.lock().add(event) {
+            self.news.notify_waiters();
+        }
+    }
+
+    /// The distinct event at this place, from 0 in the order of their first occurrence, with its count of now.
+    pub fn at(&self, place: usize) -> Option<Event> {
+        self.lock().events.get(place).cloned()
+    }
+
+    /// Wakes all who wait when there is another distinct event. Nothing is missed where the future is made before the last look.
+    pub fn news(&self) -> &Notify {
+        &self.news
+    }
+
+    /// Denied operations up to now, all of them.
+    pub fn total(&self) -> u64 {
+        let collector = self.lock();
+        collector.events.iter().fold(collector.dropped, |sum, event| sum.saturating_add(event.count))
     }
 
     /// Counts denials of which nothing else is known.
@@ -79,11 +100,12 @@ impl EventSink {
 }
 
 impl Collector {
-    fn add(&mut self, mut event: Event) {
+    /// True where it is the first of its kind.
+    fn add(&mut self, mut event: Event) -> bool {
         truncate(&mut event.operation);
         truncate(&mut event.target);
         if self.ignore.covers(&event) {
-            return;
+            return false;
         }
         let exe = event.process.as_ref().map(|process| process.exe.clone());
         let key = (event.kind, event.operation.clone(), event.target.clone(), exe);
@@ -93,9 +115,11 @@ impl Collector {
                 self.places.insert(key, self.events.len());
                 self.subscribers.retain(|subscriber| subscriber.tell(&event));
                 self.events.push(event);
+                return true;
             }
             None => self.dropped = self.dropped.saturating_add(event.count),
         }
+        false
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn text(time: SystemTime) -> String {
 }
 
 /// The time that [`text`] wrote; `None` for any other text.
-fn parse(text: &str) -> Option<SystemTime> {
+pub(crate) fn parse(text: &str) -> Option<SystemTime> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
     let days = days_from_civil(number(0..4)?, number(5..7)?, number(8..10)?)?;
     let seconds = number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
