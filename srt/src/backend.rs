@@ -5,7 +5,8 @@
 #[cfg(target_os = "linux")]
 pub use crate::linux::{
     Answer, Armed, Channel, Command, Connect, Denied, DeniedTarget, Frozen, Matter, NulByte, Report, Running, Script, WATCHED, arm,
-    call_name, close_inherited, filter_refuses, command_of, compile, freeze, id_of, ignore_sigpipe, open_standard_streams, probe, probe_ebpf, spawn, try_namespaces,
+    call_name, close_inherited, command_of, compile, filter_refuses, freeze, id_of, ignore_sigpipe, open_standard_streams, probe,
+    probe_ebpf, spawn, try_namespaces,
 };
 
 #[cfg(target_os = "linux")]

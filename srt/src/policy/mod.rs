@@ -24,9 +24,9 @@ mod protected;
 mod resolve;
 mod scan;
 mod subtree;
-mod wire;
 #[cfg(test)]
 pub(crate) mod testing;
+mod wire;
 
 pub use address::AddressClass;
 pub use change::{file_rules_that_differ, without_effect};

@@ -231,7 +231,9 @@ mod tests {
 
     #[test]
     fn failures_that_the_policy_has_no_part_in_are_none() {
-        for (directory, path) in [(b"/home/ada".as_slice(), b"public".as_slice()), (b"/home/ada", b".ssh/gone"), (b"/home/ada/.ssh", b"other")] {
+        for (directory, path) in
+            [(b"/home/ada".as_slice(), b"public".as_slice()), (b"/home/ada", b".ssh/gone"), (b"/home/ada/.ssh", b"other")]
+        {
             assert_eq!(told(&open(READ, directory, path), true), None, "{}", String::from_utf8_lossy(path));
         }
     }

@@ -23,3 +23,4 @@ pub use sanitise::sanitise;
 pub use store::{Run, STORE, Store};
 pub use subscriber::Subscription;
 pub use suggest::suggest;
+pub(crate) use time::text as rfc3339;
