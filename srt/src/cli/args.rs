@@ -8,6 +8,7 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
+use super::monitor::Asked;
 use super::violations::Listing;
 use crate::plan::Support;
 use crate::settings::FlagSettings;
@@ -89,6 +90,8 @@ pub enum Action {
         /// As one table.
         once: bool,
     },
+    /// Serve denials of the kernel to the runs of this host.
+    Monitor(Asked),
     /// Print a completion script.
     Completions {
         /// For this shell.
@@ -142,7 +145,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Options, 
     Ok((options, action(&matches, name, inner)?))
 }
 
-const SUBCOMMANDS: &[&str] = &["run", "explain", "check", "doctor", "profiles", "completions", "violations", "top"];
+const SUBCOMMANDS: &[&str] = &["run", "explain", "check", "doctor", "profiles", "completions", "violations", "top", "monitor"];
 
 fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) -> Result<Action, Stop> {
     let outer_text = matches.get_one::<OsString>("shell-text").cloned();
@@ -168,6 +171,11 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
         },
         "violations" => Action::Violations(listing(inner)),
         "top" => Action::Top { once: inner.get_flag("once") },
+        "monitor" => Action::Monitor(Asked {
+            json: json(inner),
+            otlp: inner.get_one::<String>("otlp").cloned(),
+            socket: inner.get_one::<PathBuf>("socket").cloned(),
+        }),
         external => Action::Run(typed(outer_text, words(external, inner))?),
     })
 }
@@ -272,7 +280,7 @@ pub(super) fn command() -> Command {
     let top = Command::new("srt")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs any command in a sandbox made from kernel primitives")
-        .override_usage("srt [options] <command> [args…]\n       srt [options] -c '<shell text>'\n       srt run [options] [--] <command> [args…]\n       srt explain | check | doctor | violations | top | profiles | completions")
+        .override_usage("srt [options] <command> [args…]\n       srt [options] -c '<shell text>'\n       srt run [options] [--] <command> [args…]\n       srt explain | check | doctor | violations | top | monitor | profiles | completions")
         .after_help("Everything after the first word of the command belongs to the command.\nExit status: the command's own; 128+n for a signal; 127 not found; 126 not executable; 125 srt failed and nothing was run.")
         .allow_external_subcommands(true)
         .external_subcommand_value_parser(OsStringValueParser::new())
@@ -322,7 +330,18 @@ pub(super) fn command() -> Command {
         let once = Arg::new("once").long("once").help("Print one table and end").action(ArgAction::SetTrue);
         live.args(shared_options(false)).arg(once)
     });
-    top.subcommands([run, explain, check, doctor, profiles, completions, violations, live])
+    let monitor = Command::new("monitor").about("Serve the kernel's reports to the runs of this host").defer(|monitor| {
+        monitor.args(shared_options(false)).args([
+            Arg::new("json").long("json").help("Print the stream of this host as JSON lines").action(ArgAction::SetTrue),
+            Arg::new("otlp").long("otlp").value_name("ENDPOINT").help("Export denials as OpenTelemetry logs over HTTP"),
+            Arg::new("socket")
+                .long("socket")
+                .value_name("PATH")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Where to listen [default: /run/srt/monitor.sock]"),
+        ])
+    });
+    top.subcommands([run, explain, check, doctor, profiles, completions, violations, live, monitor])
 }
 
 fn json() -> Arg {

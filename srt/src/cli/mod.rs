@@ -8,6 +8,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod message;
+mod monitor;
 mod prepare;
 mod profiles;
 mod run;
@@ -61,6 +62,7 @@ fn act(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Action::Completions { shell } => completions::print(shell),
         Action::Violations(listing) => violations::violations(&listing),
         Action::Top { once } => top::top(once),
+        Action::Monitor(asked) => monitor::monitor(asked),
     };
     result.unwrap_or_else(|error| {
         message::print_error(&error);

@@ -110,7 +110,7 @@ impl Connection {
     /// The socket cannot be read: the connection is of no use any more.
     pub fn receive(&mut self) -> io::Result<Option<Packet>> {
         let bytes = match self.socket.receive(&mut self.buffer) {
-            Ok(0) | Err(Errno::CONNRESET | Errno::PIPE) => return Ok(Some(Packet::Gone(Gone::Ended))),
+            Ok(0) | Err(Errno::CONNRESET) => return Ok(Some(Packet::Gone(Gone::Ended))),
             Ok(bytes) => bytes,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
             Err(errno) => return Err(errno.into()),

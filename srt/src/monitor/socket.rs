@@ -63,9 +63,9 @@ impl Socket {
 
     /// Looks at what would be received next, and leaves it there.
     pub(super) fn peek(&self) -> Result<Waiting, Errno> {
-        let mut none = RecvAncillaryBuffer::default();
         let flags = RecvFlags::PEEK | RecvFlags::TRUNC | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-        let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut [0; 1])], &mut none, flags)?;
+        let look = || rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut [0; 1])], &mut RecvAncillaryBuffer::default(), flags);
+        let received = past_reset(look)?;
         let descriptors = received.flags.contains(ReturnFlags::CTRUNC);
         // An empty packet is no end, but nobody sends one.
         Ok(if received.bytes == 0 && !descriptors { Waiting::End } else { Waiting::Packet { bytes: received.bytes, descriptors } })
@@ -73,7 +73,7 @@ impl Socket {
 
     /// The next packet, without descriptors: where it may have some, look first. 0 bytes at the end. One that does not fit is cut.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        rustix::net::recv(&self.0, buffer, RecvFlags::DONTWAIT).map(|(_, bytes)| bytes)
+        past_reset(|| rustix::net::recv(&self.0, &mut *buffer, RecvFlags::DONTWAIT)).map(|(_, bytes)| bytes)
     }
 
     /// The next packet with all its descriptors, however many.
@@ -100,6 +100,14 @@ impl Socket {
 pub(super) fn new_socket() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+}
+
+/// The other side went without having read everything: said once, and before what it sent itself.
+fn past_reset<T>(mut receive: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    match receive() {
+        Err(Errno::CONNRESET) => receive(),
+        received => received,
+    }
 }
 
 /// Would it go through later?
@@ -155,6 +163,16 @@ mod tests {
         assert_eq!((&buffer[..bytes], descriptors.len()), (&b"loaded"[..], 1));
         drop((one, descriptors));
         assert_eq!(other.peek(), Ok(Waiting::End));
+    }
+
+    #[test]
+    fn what_was_said_last_is_heard_of_one_who_did_not_listen() {
+        let (one, other) = pair();
+        one.send(b"unheard", None).unwrap();
+        other.send(b"last words", None).unwrap();
+        drop(other);
+        assert_eq!(one.peek(), Ok(Waiting::Packet { bytes: 10, descriptors: false }));
+        assert_eq!((one.receive(&mut [0; 16]), one.peek()), (Ok(10), Ok(Waiting::End)));
     }
 
     #[test]

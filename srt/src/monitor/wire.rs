@@ -183,7 +183,11 @@ impl Answer {
                 }
                 json(&Refused { v: VERSION, r#type: "error", message })
             }
-            Answer::Record(bytes) => record(bytes),
+            Answer::Record(bytes) => {
+                let mut packet = Vec::new();
+                record(bytes, &mut packet);
+                packet
+            }
             Answer::Lost(count) => [&[LOST][..], &count.to_ne_bytes()].concat(),
             Answer::Observed(observed) => format!(r#"{{"v":1,"type":"observed","by":{}}}"#, u8::from(*observed)).into_bytes(),
             Answer::Synced => br#"{"v":1,"type":"synced"}"#.to_vec(),
@@ -217,8 +221,9 @@ impl Answer {
 }
 
 /// A record of the kernel's as a packet.
-pub(super) fn record(bytes: &[u8]) -> Vec<u8> {
-    [&[RECORD][..], bytes].concat()
+pub(super) fn record(bytes: &[u8], packet: &mut Vec<u8>) {
+    packet.push(RECORD);
+    packet.extend(bytes);
 }
 
 /// A run, for whoever watches it.

@@ -26,3 +26,4 @@ pub use store::{Run, STORE, Store};
 pub use subscriber::Subscription;
 pub use suggest::suggest;
 pub(crate) use time::parse as parse_time;
+pub(crate) use time::text as rfc3339;
