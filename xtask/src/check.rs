@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::ebpf;
 use crate::suite::{self, Counts};
 
 /// A stage that is one command, and counts as one test.
@@ -35,6 +36,8 @@ pub(crate) fn run() -> Result<bool, String> {
             }
         }
     }
+    eprintln!("check: kernel program");
+    counts.add(ebpf::check()?);
     eprintln!("check: tests");
     counts.add(suite::run(&[])?);
     Ok(counts.close())

@@ -18,6 +18,7 @@ pub(super) fn build() -> Result<PathBuf, String> {
     }
 }
 
-fn target() -> PathBuf {
+/// Where cargo builds.
+pub(super) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| suite::workspace().join("target"), PathBuf::from)
 }

@@ -1,8 +1,9 @@
-//! Project tasks: `cargo xtask check | test | dist | bench`.
+//! Project tasks: `cargo xtask check | test | ebpf | dist | bench`.
 
 mod bench;
 mod check;
 mod dist;
+mod ebpf;
 mod suite;
 
 use std::process::ExitCode;
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask check            formatting, lints, documentation, all tests
 cargo xtask test [ARGS…]     all tests, skips counted; ARGS go to `cargo test`
+cargo xtask ebpf             the kernel program, built from its source into srt-ebpf/denials.o
+    --check        build it, and compare with the committed one, byte for byte
 cargo xtask dist             the binary to install: static, so that it starts faster; prints its path
 cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
     --quick        fewer runs
@@ -23,6 +26,8 @@ fn main() -> ExitCode {
     let done = match words.split_first() {
         Some((&"check", [])) => check::run(),
         Some((&"test", rest)) => suite::run(rest).map(|counts| counts.close()),
+        Some((&"ebpf", [])) => ebpf::build(),
+        Some((&"ebpf", ["--check"])) => ebpf::check().map(|counts| counts.close()),
         Some((&"dist", [])) => dist::build().map(|path| {
             println!("{}", path.display());
             true
