@@ -340,7 +340,10 @@ mod tests {
         let parsed = Record::parse(&bytes).unwrap();
         assert_eq!((parsed.record.pid, parsed.record.errno), (7, 13));
         assert_eq!(parsed.names(text::DIRECTORY).collect::<Vec<_>>(), [b"ada".as_slice(), b"work"]);
-        assert_eq!((parsed.text(text::PATH), parsed.text(text::SECOND_PATH), parsed.text(text::ADDRESS)), (&b"a/b.c"[..], &b""[..], &[1, 0][..]));
+        assert_eq!(
+            (parsed.text(text::PATH), parsed.text(text::SECOND_PATH), parsed.text(text::ADDRESS)),
+            (&b"a/b.c"[..], &b""[..], &[1, 0][..])
+        );
         assert_eq!((parsed.comm(), parsed.text(9)), (&b"cat"[..], &b""[..]));
     }
 

@@ -49,8 +49,8 @@ pub use processes::{command as command_of, id_of};
 pub use question::{Answer, Connect, Denied, DeniedTarget, Matter};
 #[cfg(test)]
 pub(crate) use script::Network;
-pub use seccomp::filter_refuses;
 pub use script::{Command, NulByte, Script, compile};
+pub use seccomp::filter_refuses;
 pub use service_trial::{Listener, ServiceTrial, try_service};
 pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
 
