@@ -78,7 +78,9 @@ fn returned(regs: u64, result: i64) {
     }
 }
 
+/// Goes by its own name: one that the compiler makes up depends on where the standard library's sources lie, and the object must not.
 #[inline(never)]
+#[unsafe(no_mangle)]
 fn failed(regs: u64, errno: i64) {
     let regs = Address(regs);
     let call = regs.at(offset!(regs_call)).follow().0;

@@ -144,8 +144,9 @@ impl Text {
         // Written out: the offsets are constants, and a loop would be followed round by round.
         macro_rules! take {
             ($($number:literal)+) => {$(
+                let argument = regs.at(offset!(regs_arguments[$number])).0 as *const _;
                 // SAFETY: a field of the record; the helper checks the address, and writes zeroes where it cannot read.
-                unsafe { bpf_probe_read_kernel(arguments.cast::<u64>().add($number).cast(), 8, regs.at(offset!(regs_arguments[$number])).0 as *const _) };
+                unsafe { bpf_probe_read_kernel(arguments.cast::<u64>().add($number).cast(), 8, argument) };
             )+};
         }
         take!(0 1 2 3 4 5);

@@ -1,7 +1,11 @@
 //! `srt doctor`, `explain`, `check`, `profiles`, `completions`.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use serde_json::Value;
-use srt_tests::{Area, Outcome, for_each_identity};
+use srt_tests::{Area, Outcome, as_root, as_user, for_each_identity};
 
 fn json(outcome: &Outcome) -> Value {
     serde_json::from_slice(&outcome.stdout).unwrap_or_else(|error| panic!("no JSON on standard output: {error}\n{outcome}"))
@@ -116,13 +120,102 @@ fn doctor_names_every_layer() {
     for_each_identity(|who| {
         let area = Area::new(who);
         let text = area.bare_srt().args(&["doctor"]).run();
-        for layer in ["namespaces", "mounts", "landlock", "seccomp"] {
+        for layer in ["namespaces", "mounts", "landlock", "seccomp", "ebpf", "monitor"] {
             assert!(text.out().to_lowercase().contains(layer), "{layer}\n{text}");
         }
         let report = json(&area.bare_srt().args(&["doctor", "--json"]).run()).to_string().to_lowercase();
         for layer in ["landlock", "seccomp", "namespace"] {
             assert!(report.contains(layer), "{layer} is not in {report}");
         }
+    });
+}
+
+/// The oracle is the kernel: its knobs, and the capabilities of a process that the same identity starts.
+#[test]
+fn doctor_tells_what_the_host_allows_ebpf() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let outcome = area.bare_srt().args(&["doctor", "--json"]).run();
+        let report = json(&outcome);
+        let host = &report["ebpf_host"];
+        let status = area.outside("/bin/cat").args(&["/proc/self/status"]).run().assert_code(0).out();
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("the kernel tells of capabilities");
+        let effective = u64::from_str_radix(effective.trim(), 16).expect("capabilities are a number");
+        for (name, number) in [("cap_bpf", 39), ("cap_perfmon", 38)] {
+            assert_eq!(host[name], effective >> number & 1 != 0, "{name}\n{outcome}");
+        }
+        assert_eq!(host["btf"], Path::new("/sys/kernel/btf/vmlinux").exists(), "{outcome}");
+        let knob = std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").ok();
+        let knob = knob.and_then(|text| text.trim().parse::<i64>().ok());
+        assert_eq!(host["unprivileged_bpf_disabled"].as_i64(), knob, "{outcome}");
+        // Attached and refused exclude each other.
+        assert_eq!(report["ebpf"]["answer"] == "yes", !host["attached"].is_null(), "{outcome}");
+    });
+}
+
+#[test]
+fn doctor_tells_how_the_kernel_program_was_attached() {
+    as_root(|who| {
+        let area = Area::new(who);
+        let report = json(&area.bare_srt().args(&["doctor", "--json"]).run());
+        let text = area.bare_srt().args(&["doctor"]).run();
+        let host = &report["ebpf_host"];
+        if host["attached"].is_null() {
+            srt_tests::skip!("{}: this host lets root load no eBPF program: {}", who.name, report["ebpf"]);
+        }
+        match host["attached"]["by"].as_str() {
+            Some("every-call") => text.assert_out_has("by one hook after every call").assert_out_has("75 ns"),
+            Some("calls") => {
+                let missing = host["attached"]["missing"].as_array().expect("a list of functions");
+                for function in missing.iter().filter_map(Value::as_str) {
+                    text.assert_out_has(function);
+                }
+                text.assert_out_has("by a hook on each call")
+            }
+            other => panic!("attached by {other:?}\n{text}"),
+        };
+        // Nothing is tried that was taken away.
+        let without = area.bare_srt().args(&["doctor", "--json", "--without", "ebpf"]).run();
+        assert_eq!(json(&without)["ebpf_host"]["attached"], Value::Null, "{without}");
+    });
+}
+
+#[test]
+fn doctor_names_cause_and_remedy_where_ebpf_is_refused() {
+    as_user(|who| {
+        let area = Area::new(who);
+        let text = area.bare_srt().args(&["doctor"]).run();
+        let lines: Vec<String> = text.out().lines().map(str::to_owned).collect();
+        let place = lines.iter().position(|line| line.starts_with("ebpf        not used: CAP_BPF"));
+        let remedy = place.and_then(|place| lines.get(place + 1));
+        assert!(remedy.is_some_and(|line| line.contains("remedy:") && line.contains("srt monitor")), "{text}");
+        // Not a gap: the status is that of the layers which enforce something.
+        let with = area.bare_srt().args(&["doctor", "--without", "ebpf"]).run();
+        assert_eq!(text.code(), with.code(), "{text}\n{with}");
+    });
+}
+
+#[test]
+fn doctor_tells_whether_the_monitor_service_listens() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let path = area.text("outside/monitor.sock");
+        let doctor = |more: &[&str]| area.bare_srt().args(&["doctor"]).args(more).env("SRT_MONITOR_SOCKET", &path).run();
+        doctor(&[]).assert_out_has("monitor     not used").assert_out_has(&path).assert_out_has("srt monitor");
+        assert_eq!(json(&doctor(&["--json"]))["monitor_service"]["listens"]["answer"], "no");
+
+        let service = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
+        bind(&service, &SocketAddrUnix::new(path.as_str()).expect("a short path")).expect("an address");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("anybody may connect");
+        // Bound, and nobody listens: as after the end of a service.
+        doctor(&[]).assert_out_has("monitor     not used");
+        listen(&service, 8).expect("a listener");
+        let own = std::process::id();
+        doctor(&[])
+            .assert_out_has("monitor     found")
+            .assert_out_has(&format!("process {own}, uid {}", rustix::process::geteuid().as_raw()));
+        let report = json(&doctor(&["--json"]));
+        assert_eq!(report["monitor_service"]["listener"]["pid"], own, "{report}");
     });
 }
 

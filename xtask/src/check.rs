@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::ebpf;
 use crate::suite::{self, Counts};
 
 /// A stage that is one command, and counts as one test.
@@ -32,6 +33,8 @@ pub(crate) fn run() -> Result<Counts, String> {
             false => counts.fail(stage.name),
         }
     }
+    eprintln!("check: kernel program");
+    counts.add(ebpf::check()?);
     eprintln!("check: tests");
     counts.add(suite::run(&[])?);
     Ok(counts)

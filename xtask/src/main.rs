@@ -1,8 +1,9 @@
-//! Project tasks: `cargo xtask check | test | fuzz | dist | bench | vm-test | vm-run | ci`.
+//! Project tasks: `cargo xtask check | test | ebpf | fuzz | dist | bench | vm-test | vm-run | layers | ci`.
 
 mod bench;
 mod check;
 mod dist;
+mod ebpf;
 mod fuzz;
 mod suite;
 mod vm;
@@ -15,6 +16,8 @@ cargo xtask test [ARGS…]     all tests, skips counted; ARGS go to `cargo test`
 cargo xtask fuzz [OPTIONS] [TARGET…]   made-up input for the targets of tests/fuzz, 60 s each; fails where one breaks
     --seconds N    so long for each
     --jobs N       so many at once
+cargo xtask ebpf             the kernel program, built from its source into srt-ebpf/denials.o
+    --check        build it, and compare with the committed one, byte for byte
 cargo xtask dist             the binary to install: static, so that it starts faster; prints its path
 cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
     --quick        fewer runs
@@ -34,6 +37,8 @@ fn main() -> ExitCode {
         Some((&"check", [])) => check::run().map(|counts| counts.close()),
         Some((&"test", rest)) => suite::run(rest).map(|counts| counts.close()),
         Some((&"fuzz", rest)) => fuzz::run(rest),
+        Some((&"ebpf", [])) => ebpf::build(),
+        Some((&"ebpf", ["--check"])) => ebpf::check().map(|counts| counts.close()),
         Some((&"dist", [])) => dist::build().map(|path| {
             println!("{}", path.display());
             true

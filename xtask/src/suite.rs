@@ -59,6 +59,27 @@ impl Counts {
         self.skipped
     }
 
+    /// Counts one thing that was done, and says why it failed.
+    pub(crate) fn outcome(&mut self, name: &str, outcome: Result<(), String>) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(cause) => {
+                eprintln!("{name}: {cause}");
+                self.failed += 1;
+                self.failures.push(name.to_owned());
+            }
+        }
+    }
+
+    /// Counts something that could not be done here; under `SRT_TEST_REQUIRE=all` that is a failure, as in the suites.
+    pub(crate) fn could_not(&mut self, name: &str, reason: &str) {
+        if std::env::var_os("SRT_TEST_REQUIRE").is_some_and(|value| value == "all") {
+            return self.outcome(name, Err(format!("would be skipped: {reason}")));
+        }
+        self.skipped += 1;
+        *self.reasons.entry(format!("{name}: {reason}")).or_default() += 1;
+    }
+
     /// Prints what was skipped and what failed, then the closing line; true when nothing failed.
     pub(crate) fn close(&self) -> bool {
         if self.skipped > 0 {

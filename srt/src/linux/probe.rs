@@ -113,7 +113,7 @@ fn user_namespaces() -> Answer {
     }
 }
 
-fn read_number(file: &str) -> Option<i64> {
+pub(super) fn read_number(file: &str) -> Option<i64> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
