@@ -89,7 +89,7 @@ pub(crate) fn run(request: &Request) -> Result<Counts, String> {
         // The lock is held for the taking only.
         while let Some(kernel) = { open.lock().expect("no holder panics").pop_front() } {
             let lines = work.path.join(&kernel.series);
-            let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines, limit };
+            let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines, cache: &cache.path, limit };
             let result = one(&cache, &setup);
             results.lock().expect("no holder panics").push((kernel, result));
         }
@@ -126,6 +126,8 @@ fn one(cache: &Cache, setup: &Setup) -> Result<Tested, String> {
     let ended = machine::run(setup, &mut output, &mut errors)?;
     let Output { mut counts, .. } = output;
     if let Some(cause) = ended.broken {
+        // The sum at the end of the suite's output is missing then.
+        counts.failed = counts.failures.len();
         counts.fail(&cause);
     }
     judge(&mut counts, &ended.record, setup.kernel);
