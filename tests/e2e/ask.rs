@@ -147,7 +147,10 @@ fn an_answer_while_a_program_ran_is_not_believed() {
     for_each_identity(|who| {
         let (area, server) = (Area::new(who), Server::http());
         let probe = srt_tests::probe().display();
-        let script = format!("{probe} continue-by-timer & sleep 0.5; {}; echo end; kill -9 $!", get(&server.name()));
+        let script = format!(
+            "{probe} continue-by-timer >ran & while [ ! -s ran ]; do sleep 0.01; done; {}; echo end; kill -9 $!",
+            get(&server.name())
+        );
         let mut terminal = Terminal::start(&area, &asking(&area, &script));
         wait_for_prompt(&mut terminal, 1);
         srt_tests::pause(700);

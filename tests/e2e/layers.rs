@@ -119,6 +119,24 @@ fn without_namespaces_or_filter_nothing_is_run() {
     });
 }
 
+/// No layer holds names then, and nothing may pretend that one does.
+#[test]
+fn without_user_notification_nothing_is_run_until_it_is_accepted() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let run = |accepted: &[&str]| {
+            let words = ["run", "--without", "user-notification", "--settings", &area.settings(&area.rules())];
+            area.outside(srt_tests::srt()).args(&words).args(accepted).args(&["--", "touch", "mark"]).run()
+        };
+        for accepted in [&[][..], &["--accept-gap", "unix-socket-paths"]] {
+            run(accepted).assert_refused().assert_err_has("name-rules").assert_err_has("--accept-gap name-rules");
+            assert!(!area.has("work/mark"));
+        }
+        run(&["--accept-gap", "name-rules"]).assert_code(0).assert_err_has("srt: runs without name-rules");
+        assert!(area.has("work/mark"));
+    });
+}
+
 /// Runs `program` where a part of `/proc` lies below another mount, as container engines arrange it.
 fn in_a_container(area: &Area, program: &Program) -> Program {
     let own: &[&str] = if area.who.is_root() { &["--mount"] } else { &["--user", "--map-root-user", "--mount"] };

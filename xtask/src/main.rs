@@ -5,6 +5,7 @@ mod check;
 mod dist;
 mod ebpf;
 mod fuzz;
+mod layers;
 mod suite;
 mod vm;
 
@@ -25,6 +26,7 @@ cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
     --only NAMES   comma-separated: start,memory,many,read,build,proxy
 cargo xtask vm-test [--kernel V]… [--subset] [-- FILTERS…]
                              the end-to-end suite on kernels 5.10, 6.1, 6.12 and 7 in virtual machines; --subset leaves out what takes longest
+cargo xtask layers [ARGS…]   the end-to-end suite on this kernel, with layers taken away in turn; ARGS go to the test program
 cargo xtask ci               check, and the subset of vm-test on 6.1 and 7: one closing line
 cargo xtask vm-run --kernel V [--with FILE]… -- FILE ARGS…
                              FILE and srt in a virtual machine with kernel V (5.10, 6.1, 6.12, 7); exit status passed on
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Some((&"vm-run", rest)) => {
             return vm::run_program(rest).map_or_else(fail, ExitCode::from);
         }
+        Some((&"layers", rest)) => layers::run(rest).map(|counts| counts.close()),
         Some((&"vm-test", rest)) => vm::Request::parse(rest).and_then(|request| vm::test(&request)).map(|counts| counts.close()),
         Some((&"ci", [])) => Ok(ci()),
         Some((&"bench", rest)) => bench::run(rest),

@@ -54,6 +54,11 @@ impl Counts {
         self.failures.iter_mut().for_each(|name| name.insert_str(0, place));
     }
 
+    /// Why something was skipped.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = &String> {
+        self.reasons.keys()
+    }
+
     /// How many were skipped.
     pub(crate) fn skipped(&self) -> usize {
         self.skipped
@@ -122,12 +127,26 @@ fn cannot(what: &'static str) -> impl Fn(std::io::Error) -> String {
     move |error| format!("cannot {what}: {error}")
 }
 
-/// Runs `cargo test --workspace` with `extra` arguments.
+/// Which tests, and what they find in their environment.
+pub(crate) struct Scope<'a> {
+    /// Arguments of `cargo test`.
+    pub(crate) packages: &'a [&'a str],
+    pub(crate) environment: &'a [(&'a str, &'a str)],
+    /// More arguments, from whoever called.
+    pub(crate) extra: &'a [&'a str],
+}
+
+/// Runs all tests with `extra` arguments.
 pub(crate) fn run(extra: &[&str]) -> Result<Counts, String> {
+    run_scope(&Scope { packages: &["--workspace"], environment: &[], extra })
+}
+
+/// Runs `cargo test`.
+pub(crate) fn run_scope(scope: &Scope) -> Result<Counts, String> {
     // Everything the tests make lies here, and goes with it.
     let area = std::env::temp_dir().join(format!("srt-suite-{}", std::process::id()));
     std::fs::DirBuilder::new().mode(0o755).create(&area).map_err(cannot("make a directory for the tests"))?;
-    let counts = run_in(&area, extra);
+    let counts = run_in(&area, scope);
     // Through rm: what other identities left without permissions does not stop it halfway.
     let removed = Command::new("rm").args(["-rf", "--"]).arg(&area).status().map_err(cannot("run rm"))?;
     if !removed.success() {
@@ -136,15 +155,15 @@ pub(crate) fn run(extra: &[&str]) -> Result<Counts, String> {
     counts
 }
 
-fn run_in(area: &Path, extra: &[&str]) -> Result<Counts, String> {
+fn run_in(area: &Path, scope: &Scope) -> Result<Counts, String> {
     let skips = area.join("skips");
     std::fs::write(&skips, "").map_err(cannot("make the record of skips"))?;
     // `cargo test` builds no binaries of packages without integration tests of their own, and the suites run `srt`.
     let built = Command::new(cargo()).args(["build", "--workspace", "--bins"]).current_dir(workspace()).status();
     let mut counts = Counts { broken: !built.map_err(cannot("run cargo"))?.success(), ..Counts::default() };
     let mut tests = Command::new(cargo());
-    tests.args(["test", "--workspace", "--no-fail-fast"]).args(extra).current_dir(workspace());
-    tests.env("SRT_TEST_SKIPS", &skips).env("TMPDIR", area).stdout(Stdio::piped());
+    tests.args(["test", "--no-fail-fast"]).args(scope.packages).args(scope.extra).current_dir(workspace());
+    tests.envs(scope.environment.iter().copied()).env("SRT_TEST_SKIPS", &skips).env("TMPDIR", area).stdout(Stdio::piped());
     let mut child = tests.spawn().map_err(cannot("run cargo"))?;
     for line in BufReader::new(child.stdout.take().ok_or("no output of cargo")?).split(b'\n') {
         let line = String::from_utf8_lossy(&line.map_err(cannot("read the output of cargo"))?).into_owned();

@@ -70,8 +70,8 @@ pub(super) fn system(cache: &Path) -> Result<PathBuf, String> {
     Ok(image)
 }
 
-/// What a job needs, mounted read-only at `/srt` in the guest: files by their own names, and the shell text that init runs.
-pub(super) fn payload(cache: &Path, name: &str, files: &[PathBuf], job: &str) -> Result<PathBuf, String> {
+/// What a job needs, mounted read-only at `/srt` in the guest: files by their own names, and shell texts, of which init runs `job`.
+pub(super) fn payload(cache: &Path, name: &str, files: &[PathBuf], texts: &[(&str, &str)]) -> Result<PathBuf, String> {
     let stage = Stage::new(cache, name)?;
     for file in files {
         let Some(base) = file.file_name() else { return Err(format!("{} is no file", file.display())) };
@@ -79,7 +79,9 @@ pub(super) fn payload(cache: &Path, name: &str, files: &[PathBuf], job: &str) ->
         let mode = copied.map_err(|error| format!("cannot copy {}: {error}", file.display()))?.permissions().mode();
         stage.mode(Path::new(base), mode | 0o555)?;
     }
-    stage.file("job", 0o644, job)?;
+    for (name, text) in texts {
+        stage.file(name, 0o644, text)?;
+    }
     let image = cache.join(format!("{name}.ext4"));
     stage.into_image(&image, 16)?;
     Ok(image)

@@ -28,6 +28,8 @@ pub(super) struct Setup<'a> {
     pub(super) payload: &'a Path,
     /// An empty directory for the serial lines.
     pub(super) lines: PathBuf,
+    /// Where the console's text goes when something is wrong.
+    pub(super) cache: &'a Path,
     pub(super) limit: Duration,
 }
 
@@ -98,7 +100,7 @@ fn end(child: &mut Child) {
 
 /// Says where the console's text is.
 fn keep_console(setup: &Setup) -> String {
-    let kept = setup.lines.with_file_name(format!("console-{}.txt", setup.kernel.version));
+    let kept = setup.cache.join(format!("console-{}.txt", setup.kernel.version));
     match std::fs::copy(setup.lines.join("S0"), &kept) {
         Ok(_) => format!("its console is in {}", kept.display()),
         Err(error) => format!("its console cannot be kept: {error}"),

@@ -29,8 +29,8 @@ pub(crate) fn run(words: &[&str]) -> Result<u8, String> {
     let system = image::system(&cache.path)?;
     let work = cache.work(&format!("run-{}", std::process::id()))?;
     let name = files[1].file_name().unwrap_or_default().display().to_string();
-    let payload = image::payload(&work.path, "payload", &files, &job(&name, arguments))?;
-    let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines: work.path.clone(), limit: LIMIT };
+    let payload = image::payload(&work.path, "payload", &files, &[("job", &job(&name, arguments))])?;
+    let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines: work.path.clone(), cache: &cache.path, limit: LIMIT };
     let ended = machine::run(&setup, &mut std::io::stdout(), &mut std::io::stderr())?;
     if let Some(cause) = ended.broken {
         return Err(cause);

@@ -80,7 +80,8 @@ pub(crate) fn run(request: &Request) -> Result<Counts, String> {
     }
     let system = image::system(&cache.path)?;
     let work = cache.work(&format!("test-{}", std::process::id()))?;
-    let payload = image::payload(&work.path, "payload", &programs()?, &job(&request.arguments()))?;
+    let payload =
+        image::payload(&work.path, "payload", &programs()?, &[("refusals.sh", REFUSALS_SCRIPT), ("job", &job(&request.arguments()))])?;
     let limit = if request.subset { LIMIT_OF_SUBSET } else { LIMIT };
     let results = Mutex::new(Vec::new());
     let open = Mutex::new(found);
@@ -88,7 +89,7 @@ pub(crate) fn run(request: &Request) -> Result<Counts, String> {
         // The lock is held for the taking only.
         while let Some(kernel) = { open.lock().expect("no holder panics").pop_front() } {
             let lines = work.path.join(&kernel.series);
-            let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines, limit };
+            let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines, cache: &cache.path, limit };
             let result = one(&cache, &setup);
             results.lock().expect("no holder panics").push((kernel, result));
         }
@@ -125,6 +126,8 @@ fn one(cache: &Cache, setup: &Setup) -> Result<Tested, String> {
     let ended = machine::run(setup, &mut output, &mut errors)?;
     let Output { mut counts, .. } = output;
     if let Some(cause) = ended.broken {
+        // The sum at the end of the suite's output is missing then.
+        counts.failed = counts.failures.len();
         counts.fail(&cause);
     }
     judge(&mut counts, &ended.record, setup.kernel);
@@ -146,6 +149,12 @@ fn judge(counts: &mut Counts, record: &Record, kernel: &Kernel) {
         Some(status) if counts.failed == 0 => counts.fail(&format!("the test program ended with {status}")),
         _ => {}
     }
+    for (item, expected) in REFUSALS {
+        let told = record.item(item).unwrap_or_default();
+        if told != *expected {
+            counts.fail(&format!("{item}, with user namespaces switched off: {told:?} instead of {expected:?}"));
+        }
+    }
     for item in ["doctor-root", "doctor-user"] {
         match record.item(item).as_deref().map(Layers::read) {
             Some(Ok(layers)) => layers.faults(&kernel.version).iter().for_each(|cause| counts.fail(&format!("{item}: {cause}"))),
@@ -154,6 +163,16 @@ fn judge(counts: &mut Counts, record: &Record, kernel: &Kernel) {
         }
     }
 }
+
+/// Where the switches of user namespaces are turned in turn: a run's exit status, whether the command ran, and the remedies that srt names.
+const REFUSALS: &[(&str, &str)] = &[
+    ("root-free", "0 ran "),
+    ("user-free", "0 ran "),
+    ("root-restricted", "0 ran "),
+    ("user-restricted", "125 not-run kernel.unprivileged_userns_clone"),
+    ("root-forbidden", "125 not-run user.max_user_namespaces"),
+    ("user-forbidden", "125 not-run user.max_user_namespaces"),
+];
 
 /// Passes lines on with the kernel's name, and counts results.
 struct Output<'a> {
@@ -233,6 +252,9 @@ fn programs() -> Result<Vec<PathBuf>, String> {
 /// An emulated processor is that many times slower. Only limits depend on it.
 const SLOW: u32 = 20;
 
+/// Turns the switches.
+const REFUSALS_SCRIPT: &str = include_str!("refusals.sh");
+
 /// What the guest does: both reports, the suite, and the record of all.
 fn job(arguments: &[String]) -> String {
     let arguments: Vec<String> = arguments.iter().map(|word| program::quoted(word)).collect();
@@ -249,6 +271,8 @@ send doctor-user /run/doctor
 setsid -w /srt/e2e --test-threads=4 {arguments} </dev/null >/dev/ttyS1 2>/dev/ttyS2
 status=$?
 send skips /run/skips
+# Last, because it is for the whole machine: user namespaces are switched off for users, then for all.
+. /srt/refusals.sh
 say end $status
 "
     )
