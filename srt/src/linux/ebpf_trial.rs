@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::ebpf::{Attached, KERNEL, Program, Scope};
+use super::ebpf::{Attached, KERNEL, Program, Scope, Way};
 use crate::Fault;
 use crate::plan::{Answer, Refusal, Support};
 
@@ -54,7 +54,7 @@ pub fn try_ebpf(support: &mut Support) -> EbpfTrial {
     if matches!(support.ebpf, Answer::No(_)) {
         return trial;
     }
-    match Program::load(Scope::Reads, BUFFER) {
+    match Program::load(Scope::Reads, Way::Calls, BUFFER) {
         Ok(program) => {
             support.ebpf = Answer::Yes;
             trial.attached = Some(hooks(&program.attached));
