@@ -38,6 +38,8 @@ mod layers;
 mod links;
 /// Read denials and what re-opens inside them.
 mod masks;
+/// `srt monitor`: who is told what, and what clients cannot do to it.
+mod monitor;
 /// Which names a pattern of `denyWrite` or `allowWrite` is about.
 mod name_patterns;
 /// Denied names that come to be, or are changed, in any way.

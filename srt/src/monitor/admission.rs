@@ -47,11 +47,11 @@ impl Admission {
         let key = (uid, role);
         let limit = if role == Role::Watcher { WATCHERS_OF_ONE } else { OF_ONE };
         let of_all: usize = here.iter().filter(|((uid, counted), _)| *uid != 0 && *counted == role).map(|(_, count)| count).sum();
-        let of_one = here.entry(key).or_default();
-        if uid != 0 && (*of_one >= limit || of_all >= self.most) {
+        let of_one = here.get(&key).copied().unwrap_or_default();
+        if uid != 0 && (of_one >= limit || of_all >= self.most) {
             return None;
         }
-        *of_one += 1;
+        here.insert(key, of_one + 1);
         Some(Slot { key, admission: self.clone() })
     }
 }

@@ -30,6 +30,7 @@ pub use client::{Connection, Gone, Packet, Retry, connect, reconnect};
 pub use wire::Attached;
 
 use crate::Fault;
+use place::{Claim, Place};
 
 /// Where the service listens.
 pub const SOCKET: &str = "/run/srt/monitor.sock";
@@ -53,15 +54,15 @@ pub struct Setup {
 /// The place is taken, or the kernel refuses the program.
 pub fn monitor(setup: Setup) -> Result<(), Fault> {
     service::block_signals()?;
-    let place = match setup.given {
-        Some(listener) => place::Place::given(listener)?,
-        None => match place::Place::take(&setup.socket)? {
-            Some(place) => place,
-            None => {
+    let listen: Box<dyn FnOnce() -> Result<Place, Fault>> = match setup.given {
+        Some(listener) => Box::new(|| Place::given(listener)),
+        None => {
+            let Some(claim) = Claim::take(&setup.socket)? else {
                 let fault = Fault::new(format!("listen at {}", setup.socket.display()), "another service has this place");
                 return Err(fault.hint("`srt monitor --json` prints what it sees"));
-            }
-        },
+            };
+            Box::new(|| claim.listen())
+        }
     };
     let mut sinks: Vec<Box<dyn registry::Sink>> = Vec::new();
     if setup.json {
@@ -71,7 +72,7 @@ pub fn monitor(setup: Setup) -> Result<(), Fault> {
     if let Some(endpoint) = setup.otlp {
         sinks.push(exporter(&endpoint)?);
     }
-    service::serve(place, sinks)
+    service::serve(listen, sinks)
 }
 
 #[cfg(feature = "otlp")]

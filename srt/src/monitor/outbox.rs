@@ -45,10 +45,10 @@ impl Outbox {
         }
     }
 
-    /// Sends a short packet, also where others have no room any more. `false`: not even that.
+    /// Sends a short packet after what was missed before it, also where others have no room any more. `false`: not even that.
     pub(super) fn push_short(&self, packet: &[u8]) -> bool {
-        self.push_missed();
-        self.add(packet, SHORT)
+        self.push_missed_within(SHORT);
+        self.missed.get() == 0 && self.add(packet, SHORT)
     }
 
     /// Counts what got lost elsewhere.
@@ -58,8 +58,12 @@ impl Outbox {
 
     /// Tells what was missed, where there is room for it now.
     pub(super) fn push_missed(&self) {
+        self.push_missed_within(0);
+    }
+
+    fn push_missed_within(&self, beyond: usize) {
         let missed = self.missed.get();
-        if missed > 0 && self.add(&(self.say_missed)(missed), 0) {
+        if missed > 0 && self.add(&(self.say_missed)(missed), beyond) {
             self.missed.set(0);
         }
     }
@@ -183,6 +187,7 @@ mod tests {
                     }
                     assert!(outbox.bytes.get() <= 10_000 && outbox.missed.get() > 0);
                     assert!(outbox.push_short(b"short"), "there is room for a word about it");
+                    assert_eq!(outbox.missed.get(), 0, "and for what was missed before it");
                     drain(&reader, &mut plain, &mut missed).await;
                     assert_eq!(plain - round + missed, round * 2000);
                 }

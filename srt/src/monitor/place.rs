@@ -19,38 +19,53 @@ use crate::Fault;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 256;
 
-/// A listening socket, and what goes away with it.
+/// The right to listen at a place, which one process has at a time.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) listener: OwnedFd,
-    made: Option<Made>,
-}
-
-#[derive(Debug)]
-struct Made {
+pub(super) struct Claim {
     path: PathBuf,
     _lock: OwnedFd,
 }
 
-impl Place {
-    /// Takes the place; `None` where another service has it.
-    pub(super) fn take(path: &Path) -> Result<Option<Place>, Fault> {
-        let fault = |errno: Errno| Fault::os(format!("listen at {}", path.display()), errno);
+/// A listening socket, and what goes away with it.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) listener: OwnedFd,
+    claim: Option<Claim>,
+}
+
+impl Claim {
+    /// `None` where another service has the place.
+    pub(super) fn take(path: &Path) -> Result<Option<Claim>, Fault> {
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         prepare(directory)?;
-        let Some(lock) = lock(&beside(path, ".lock")).map_err(fault)? else { return Ok(None) };
-        let new = beside(path, ".new");
-        let _ = rustix::fs::unlink(&new);
-        let listener = new_socket().map_err(fault)?;
-        rustix::net::bind(&listener, &SocketAddrUnix::new(&new).map_err(fault)?).map_err(fault)?;
-        // Anybody may connect: who it is, the kernel says.
-        let all = Mode::from_raw_mode(0o666);
-        rustix::fs::chmodat(CWD, &new, all, AtFlags::empty()).map_err(fault)?;
-        rustix::net::listen(&listener, BACKLOG).map_err(fault)?;
-        rustix::fs::rename(&new, path).map_err(fault)?;
-        Ok(Some(Place { listener, made: Some(Made { path: path.to_owned(), _lock: lock }) }))
+        let lock = lock(&beside(path, ".lock")).map_err(|errno| refused(path, errno))?;
+        Ok(lock.map(|lock| Claim { path: path.to_owned(), _lock: lock }))
     }
 
+    /// Listens: from here on runs find the service.
+    pub(super) fn listen(self) -> Result<Place, Fault> {
+        let listener = self.put_socket().map_err(|errno| refused(&self.path, errno))?;
+        Ok(Place { listener, claim: Some(self) })
+    }
+
+    fn put_socket(&self) -> Result<OwnedFd, Errno> {
+        let new = beside(&self.path, ".new");
+        let _ = rustix::fs::unlink(&new);
+        let listener = new_socket()?;
+        rustix::net::bind(&listener, &SocketAddrUnix::new(&new)?)?;
+        // Anybody may connect: who it is, the kernel says.
+        rustix::fs::chmodat(CWD, &new, Mode::from_raw_mode(0o666), AtFlags::empty())?;
+        rustix::net::listen(&listener, BACKLOG)?;
+        rustix::fs::rename(&new, &self.path)?;
+        Ok(listener)
+    }
+}
+
+fn refused(path: &Path, errno: Errno) -> Fault {
+    Fault::os(format!("listen at {}", path.display()), errno)
+}
+
+impl Place {
     /// Takes a socket that somebody else made and listens on (systemd).
     pub(super) fn given(listener: OwnedFd) -> Result<Place, Fault> {
         let fault = |cause: &str| Fault::new("listen on the socket that was passed", cause);
@@ -58,15 +73,15 @@ impl Place {
             return Err(fault("it is no listening socket of type SOCK_SEQPACKET (ListenSequentialPacket= of systemd.socket)"));
         }
         rustix::io::ioctl_fionbio(&listener, true).map_err(|errno| Fault::os("listen on the socket that was passed", errno))?;
-        Ok(Place { listener, made: None })
+        Ok(Place { listener, claim: None })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         // The lock is still held: what is there is ours.
-        if let Some(made) = &self.made {
-            let _ = rustix::fs::unlink(&made.path);
+        if let Some(claim) = &self.claim {
+            let _ = rustix::fs::unlink(&claim.path);
         }
     }
 }
@@ -122,18 +137,22 @@ mod tests {
         path
     }
 
+    fn take(path: &Path) -> Place {
+        Claim::take(path).unwrap().expect("it is free").listen().unwrap()
+    }
+
     #[test]
     fn a_place_is_taken_by_one_and_given_back() {
         let area = area("one");
         let path = area.join("made/monitor.sock");
-        let place = Place::take(&path).unwrap().expect("it is free");
+        let place = take(&path);
         assert_eq!(std::fs::metadata(area.join("made")).unwrap().mode() & 0o777, 0o755);
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o666);
-        assert!(Place::take(&path).unwrap().is_none());
+        assert!(Claim::take(&path).unwrap().is_none());
         assert!(Socket::connect(&path).is_ok());
         drop(place);
         assert!(!path.exists());
-        assert!(Place::take(&path).unwrap().is_some());
+        assert!(Claim::take(&path).unwrap().is_some());
         std::fs::remove_dir_all(area).unwrap();
     }
 
@@ -147,7 +166,7 @@ mod tests {
                 "socket" => drop(std::os::unix::net::UnixListener::bind(&path).unwrap()),
                 _ => symlink(&victim, &path).unwrap(),
             }
-            let place = Place::take(&path).unwrap().expect("it is free");
+            let place = take(&path);
             assert!(Socket::connect(&path).is_ok(), "{case}");
             drop(place);
         }
@@ -155,7 +174,7 @@ mod tests {
         symlink(&victim, beside(&path, ".lock.other")).unwrap();
         std::fs::remove_file(beside(&path, ".lock")).unwrap();
         symlink(&victim, beside(&path, ".lock")).unwrap();
-        assert!(Place::take(&path).is_err());
+        assert!(Claim::take(&path).is_err());
         std::fs::remove_dir_all(area).unwrap();
     }
 
@@ -163,7 +182,7 @@ mod tests {
     fn a_directory_that_others_may_write_is_refused() {
         let area = area("open");
         std::fs::set_permissions(&area, std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(Place::take(&area.join("monitor.sock")).is_err());
+        assert!(Claim::take(&area.join("monitor.sock")).is_err());
         std::fs::remove_dir_all(area).unwrap();
     }
 

@@ -49,8 +49,8 @@ pub(super) struct Service {
     sync: Notify,
 }
 
-/// Serves until a signal ends it. `sinks` are told of everything.
-pub(super) fn serve(place: Place, sinks: Vec<Box<dyn Sink>>) -> Result<(), Fault> {
+/// Serves until a signal ends it. `sinks` are told of everything. It is listened only when there is something to tell.
+pub(super) fn serve(listen: impl FnOnce() -> Result<Place, Fault>, sinks: Vec<Box<dyn Sink>>) -> Result<(), Fault> {
     let _ = backend::ignore_sigpipe();
     let fault = |error: std::io::Error| Fault::os("run the service", error);
     let program = Program::load(Scope::All, Way::Calls, BUFFER).map_err(|fault| {
@@ -66,6 +66,8 @@ pub(super) fn serve(place: Place, sinks: Vec<Box<dyn Sink>>) -> Result<(), Fault
         passed: Cell::new(0),
         sync: Notify::new(),
     });
+    give_back();
+    let place = listen()?;
     tracing::debug!("monitor: ready, {:?}", service.attached);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
     let tasks = LocalSet::new();
@@ -87,6 +89,15 @@ pub(super) fn serve(place: Place, sinks: Vec<Box<dyn Sink>>) -> Result<(), Fault
 pub(super) fn block_signals() -> Result<(), Fault> {
     let ending: SigSet = ENDING.into_iter().collect();
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&ending), None).map_err(|errno| Fault::os("block signals", errno))
+}
+
+/// Memory that loading took and nobody needs any more, to the system: some megabytes of the kernel's description of itself.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes no memory that is in use; may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 async fn signal() -> std::io::Result<()> {

@@ -192,7 +192,7 @@ async fn watch(
                 continues += i32::from(signal.pass_on(&running.channel));
             }
             // A full buffer would lose what this loop does not read in time.
-            _ = reporter.report() => {}
+            watcher = reporter.report() => watcher.into_iter().for_each(|connection| session.tell_service(connection)),
             () = session.bell.go_on.notified() => continues += i32::from(running.channel.forward(libc::SIGCONT).is_ok()),
         }
     }

@@ -77,6 +77,8 @@ struct Place {
 struct Reader {
     socket: AsyncFd<OwnedFd>,
     place: Cell<Place>,
+    /// Somebody else reads what it says, and so its end is known by writing only.
+    heard_elsewhere: bool,
 }
 
 impl Observers {
@@ -102,6 +104,11 @@ impl Observers {
             }
         }
         observers
+    }
+
+    /// The service `srt monitor` passes lines on to those who watch there. What it says is the reporter's to read.
+    pub(super) fn tell_service(&self, connection: OwnedFd) {
+        admit(&self.0, connection, true);
     }
 
     /// The command runs, below this process.
@@ -235,6 +242,9 @@ impl Reader {
     }
 
     async fn gone(&self) {
+        if self.heard_elsewhere {
+            return std::future::pending().await;
+        }
         while let Ok(mut ready) = self.socket.readable().await {
             match rustix::net::recv(self.socket.get_ref(), &mut [0; 1][..], RecvFlags::DONTWAIT) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
@@ -262,7 +272,7 @@ async fn accept(feed: Rc<Feed>, listener: AsyncFd<OwnedFd>) {
     let mut strangers = 0;
     while let Ok(mut ready) = listener.readable().await {
         match rustix::net::accept_with(listener.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(socket) if feed.readers.borrow().len() < MOST && may_look(&socket) => admit(&feed, socket),
+            Ok(socket) if feed.readers.borrow().len() < MOST && may_look(&socket) => admit(&feed, socket, false),
             Ok(_stranger) => strangers += 1,
             Err(Errno::AGAIN) => ready.clear_ready(),
             // Out of descriptors, or whoever came is gone.
@@ -280,9 +290,9 @@ fn may_look(socket: &OwnedFd) -> bool {
     rustix::net::sockopt::socket_peercred(socket).is_ok_and(|peer| peer.uid == own || peer.uid.is_root())
 }
 
-fn admit(feed: &Rc<Feed>, socket: OwnedFd) {
+fn admit(feed: &Rc<Feed>, socket: OwnedFd, heard_elsewhere: bool) {
     let Ok(socket) = register(socket, Interest::READABLE | Interest::WRITABLE) else { return };
-    let reader = Rc::new(Reader { socket, place: Cell::default() });
+    let reader = Rc::new(Reader { socket, place: Cell::default(), heard_elsewhere });
     feed.readers.borrow_mut().push(reader.clone());
     if !feed.measuring.replace(true) {
         tokio::task::spawn_local(measure(feed.clone()));

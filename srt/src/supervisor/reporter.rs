@@ -50,6 +50,8 @@ pub(super) struct Reporter {
     remarks: Vec<Fault>,
     lost: u64,
     away: bool,
+    /// Status lines go to the service.
+    told_to: bool,
     seen: HashMap<Vec<u8>, (Instant, Option<Event>)>,
 }
 
@@ -68,6 +70,7 @@ impl Reporter {
             remarks: Vec::new(),
             lost: 0,
             away: false,
+            told_to: false,
             seen: HashMap::new(),
         }
     }
@@ -101,20 +104,28 @@ impl Reporter {
         }
     }
 
-    /// Waits for records, and reports them; whom status lines go to from now on, where that changed. Never ends where there is nothing to wait for.
-    pub(super) async fn report(&mut self) -> Option<Option<OwnedFd>> {
+    /// Waits for records, and reports them; the connection that status lines are wanted on, when that is first heard. Never ends where there is nothing to wait for.
+    pub(super) async fn report(&mut self) -> Option<OwnedFd> {
         let Some(feed) = &mut self.feed else { return std::future::pending().await };
         feed.ready().await;
-        let mut observer = None;
+        let mut watcher = None;
         for _ in 0..AT_ONCE {
             let Some(feed) = &mut self.feed else { break };
             match feed.next() {
-                Some(Heard::Observed(observed)) => observer = Some(if observed { feed.line_out() } else { None }),
+                // Lines go on when nobody watches any more: the next one who does gets no gap.
+                Some(Heard::Observed(observed)) if observed && !self.told_to => {
+                    watcher = feed.line_out();
+                    self.told_to = true;
+                }
+                Some(Heard::Away(true)) => {
+                    self.told_to = false;
+                    self.hear(Heard::Away(true));
+                }
                 Some(heard) => self.hear(heard),
                 None => break,
             }
         }
-        observer
+        watcher
     }
 
     /// The last records, and everything that must be said.

@@ -3,6 +3,7 @@
 //! Everything here is driven by the loop of the supervisor on its one thread; nothing of it can hold that loop up.
 
 use std::cell::Cell;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use tokio::sync::mpsc::Receiver;
@@ -63,6 +64,11 @@ impl Session {
             desk => desk,
         };
         Session { context, bell: Rc::default(), told, hosts, telling, end, desk, memory, sink }
+    }
+
+    /// Somebody watches this run through the service.
+    pub(super) fn tell_service(&self, connection: OwnedFd) {
+        self.told.observers.tell_service(connection);
     }
 
     /// The command runs.
