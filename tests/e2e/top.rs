@@ -258,6 +258,26 @@ fn a_signal_ends_it_and_restores_the_terminal() {
     });
 }
 
+#[test]
+fn it_ends_when_its_terminal_hangs_up() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let mut terminal = live(&area);
+        terminal.enter("go\n");
+        terminal.wait_for("\x1b[?1049h");
+        let viewer = child(terminal.id());
+        let shell = rustix::process::Pid::from_raw(terminal.id() as i32).expect("a process id");
+        // The end of the session leader is a hang-up for everybody (credentials(7)).
+        rustix::process::kill_process(shell, rustix::process::Signal::KILL).expect("a child can be signalled");
+        terminal.wait();
+        let start = Instant::now();
+        while srt_tests::procs::stat_field(viewer as u32, 3).is_some_and(|state| state != "Z") {
+            assert!(start.elapsed() < Duration::from_secs(30), "the viewer {viewer} lives on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+}
+
 /// The child of a shell that waits for it.
 fn child(shell: u32) -> i32 {
     let start = Instant::now();
@@ -279,6 +299,6 @@ fn without_a_terminal_it_says_what_to_do() {
         let area = Area::new(who);
         let outcome = top(&area).run();
         outcome.assert_code(125);
-        assert!(outcome.err().contains("standard output is not a terminal") && outcome.err().contains("--once"), "{outcome}");
+        assert!(outcome.err().contains("is not a terminal") && outcome.err().contains("--once"), "{outcome}");
     });
 }
