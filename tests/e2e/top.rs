@@ -258,6 +258,36 @@ fn a_signal_ends_it_and_restores_the_terminal() {
     });
 }
 
+/// The other side of a pseudo-terminal is closed, as when a window is: reading finds the end of the input, again and again.
+#[test]
+fn it_ends_when_its_terminal_is_closed() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let socket = area.text("tmp/tmux");
+        let tmux = |words: &[&str]| area.outside("/usr/bin/tmux").args(&["-S", &socket, "-f", "/dev/null"]).args(words).run();
+        if !std::path::Path::new("/usr/bin/tmux").exists() {
+            srt_tests::skip!("tmux is not installed");
+        }
+        let words = format!("exec env SRT_MONITOR_SOCKET=/nowhere {}", top(&area).words().join(" "));
+        tmux(&["new-session", "-d", "-x", "100", "-y", "30", &words]).assert_code(0);
+        let start = Instant::now();
+        while !tmux(&["capture-pane", "-p"]).out().contains("COMMAND") {
+            assert!(start.elapsed() < Duration::from_secs(30), "nothing is shown");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let viewer: u32 = tmux(&["list-panes", "-F", "#{pane_pid}"]).out().trim().parse().expect("the pane has a process");
+        tmux(&["kill-server"]).assert_code(0);
+        while srt_tests::procs::stat_field(viewer, 3).is_some_and(|state| state != "Z") {
+            if start.elapsed() > Duration::from_secs(30) {
+                let pid = rustix::process::Pid::from_raw(viewer as i32).expect("a process id");
+                drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+                panic!("the viewer {viewer} lived on");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+}
+
 /// The child of a shell that waits for it.
 fn child(shell: u32) -> i32 {
     let start = Instant::now();
@@ -279,6 +309,6 @@ fn without_a_terminal_it_says_what_to_do() {
         let area = Area::new(who);
         let outcome = top(&area).run();
         outcome.assert_code(125);
-        assert!(outcome.err().contains("standard output is not a terminal") && outcome.err().contains("--once"), "{outcome}");
+        assert!(outcome.err().contains("is not a terminal") && outcome.err().contains("--once"), "{outcome}");
     });
 }

@@ -22,8 +22,8 @@ pub(super) fn top(once: bool) -> Result<u8, Error> {
         let _ = io::stdout().lock().write_all(&table);
         return Ok(0);
     }
-    if !io::stdout().is_terminal() {
-        let fault = Fault::new("show the sandboxes", "standard output is not a terminal");
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        let fault = Fault::new("show the sandboxes", "standard input or output is not a terminal");
         return Err(fault.hint("srt top --once prints them as a table").into());
     }
     let ended = top::live(&service).map_err(|error| Fault::os("show the sandboxes", error))?;

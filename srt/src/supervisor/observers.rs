@@ -5,7 +5,7 @@
 //! `enableWeakerNestedSandbox` accepts it, is kept out by Landlock's scopes where the kernel has them; without those it can look on as any program of its user can.)
 //!
 //! Trust: anybody on the host may connect; only the user of this run and root are served, by the credentials that the kernel gives (SO_PEERCRED). Nothing an observer
-//! sends is read. Nothing waits for one, and none has a queue: each has a place in what is kept of the run anyway, and goes on from there when it takes more. What is
+//! sends is read. Whoever floods the address, or binds it before, can keep observers out; the run goes on all the same. Nothing waits for one, and none has a queue: each has a place in what is kept of the run anyway, and goes on from there when it takes more. What is
 //! not kept for ever (the last lines) can be missed, and is then told as a count.
 
 use std::cell::{Cell, RefCell};

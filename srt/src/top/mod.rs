@@ -11,6 +11,7 @@
 //! Trust: a run's lines come from srt itself, but the texts in them were chosen by the command: they are sanitised where they are shown. Every stream is read in small
 //! portions, and everything that is kept has a bound, so no run can keep the others from being seen.
 
+mod keys;
 mod message;
 mod model;
 mod plain;
@@ -19,11 +20,11 @@ mod source;
 mod view;
 
 use std::io::{self, Write};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-
+use keys::{Came, Key};
 use model::{Model, Sort};
 use screen::{Screen, Signals};
 use source::Source;
@@ -34,7 +35,7 @@ const PERIOD: Duration = Duration::from_millis(250);
 /// How long `--once` listens: runs answer at once, one that is very busy may not.
 const LISTEN: Duration = Duration::from_millis(500);
 
-/// Shows the sandboxes until the person has enough; the number of the signal that ended it, where one did.
+/// Shows the sandboxes on the terminal that standard input and output are, until the person has enough; the number of the signal that ended it, where one did.
 ///
 /// # Errors
 /// The terminal cannot be used.
@@ -47,10 +48,16 @@ pub fn live(service: &Path) -> io::Result<Option<i32>> {
         source.poll().into_iter().for_each(|message| model.take(message, SystemTime::now()));
         model.forget_ended(SystemTime::now());
         screen.draw(|buffer| view::draw(&mut model, SystemTime::now(), buffer))?;
-        match wait(&mut model)? {
-            Wish::Stay => {}
-            Wish::Quit => return Ok(None),
-            Wish::Suspend => screen.suspend()?,
+        let keys = match keys::wait(io::stdin().as_fd(), &signals, PERIOD)? {
+            Came::Keys(keys) => keys,
+            Came::HangUp => return Ok(Some(libc::SIGHUP)),
+        };
+        for key in keys {
+            match pressed(key, &mut model) {
+                Wish::Stay => {}
+                Wish::Quit => return Ok(None),
+                Wish::Suspend => screen.suspend()?,
+            }
         }
         match signals.next()? {
             Some(libc::SIGTSTP) => screen.suspend()?,
@@ -83,49 +90,19 @@ enum Wish {
     Suspend,
 }
 
-/// Waits for keys until it is time to draw again, or until one came.
-fn wait(model: &mut Model) -> io::Result<Wish> {
-    if !ready(PERIOD)? {
-        return Ok(Wish::Stay);
-    }
-    loop {
-        if let Event::Key(key) = event::read()?
-            && key.kind != KeyEventKind::Release
-        {
-            let wish = pressed(key, model);
-            if wish != Wish::Stay {
-                return Ok(wish);
-            }
-        }
-        if !ready(Duration::ZERO)? {
-            return Ok(Wish::Stay);
-        }
-    }
-}
-
-/// A signal that interrupts the wait is looked at like any other, afterwards.
-fn ready(limit: Duration) -> io::Result<bool> {
-    match event::poll(limit) {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-        ready => ready,
-    }
-}
-
-fn pressed(key: KeyEvent, model: &mut Model) -> Wish {
-    match (key.code, key.modifiers.contains(KeyModifiers::CONTROL)) {
-        (KeyCode::Char('c'), true) => return Wish::Quit,
-        (KeyCode::Char('z'), true) => return Wish::Suspend,
-        (_, true) => {}
-        (KeyCode::Char('q'), _) => return Wish::Quit,
-        (KeyCode::Up | KeyCode::Char('k'), _) => model.up(1),
-        (KeyCode::Down | KeyCode::Char('j'), _) => model.down(1),
-        (KeyCode::PageUp, _) => model.up(10),
-        (KeyCode::PageDown | KeyCode::Char(' '), _) => model.down(10),
-        (KeyCode::Enter, _) => model.toggle_details(),
-        (KeyCode::Esc | KeyCode::Left | KeyCode::Backspace, _) => model.close_details(),
-        (KeyCode::Char('s'), _) => model.sort_by(model.sort().next()),
-        (KeyCode::Char(letter), _) => Sort::of_key(letter).into_iter().for_each(|sort| model.sort_by(sort)),
-        _ => {}
+fn pressed(key: Key, model: &mut Model) -> Wish {
+    match key {
+        Key::Letter('q') | Key::Control('c') => return Wish::Quit,
+        Key::Control('z') => return Wish::Suspend,
+        Key::Up | Key::Letter('k') => model.up(1),
+        Key::Down | Key::Letter('j') => model.down(1),
+        Key::PageUp => model.up(10),
+        Key::PageDown | Key::Letter(' ') => model.down(10),
+        Key::Enter => model.toggle_details(),
+        Key::Escape | Key::Left | Key::Backspace => model.close_details(),
+        Key::Letter('s') => model.sort_by(model.sort().next()),
+        Key::Letter(letter) => Sort::of_key(letter).into_iter().for_each(|sort| model.sort_by(sort)),
+        Key::Control(_) => {}
     }
     Wish::Stay
 }
@@ -137,16 +114,15 @@ mod tests {
     #[test]
     fn keys_quit_suspend_and_sort() {
         let mut model = Model::default();
-        let key = |code, modifiers| KeyEvent::new(code, modifiers);
-        for (code, modifiers, wish) in [
-            (KeyCode::Char('q'), KeyModifiers::NONE, Wish::Quit),
-            (KeyCode::Char('c'), KeyModifiers::CONTROL, Wish::Quit),
-            (KeyCode::Char('c'), KeyModifiers::NONE, Wish::Stay),
-            (KeyCode::Char('z'), KeyModifiers::CONTROL, Wish::Suspend),
+        for (key, wish) in [
+            (Key::Letter('q'), Wish::Quit),
+            (Key::Control('c'), Wish::Quit),
+            (Key::Letter('c'), Wish::Stay),
+            (Key::Control('z'), Wish::Suspend),
+            (Key::Letter('m'), Wish::Stay),
         ] {
-            assert_eq!(pressed(key(code, modifiers), &mut model), wish, "{code:?}");
+            assert_eq!(pressed(key, &mut model), wish, "{key:?}");
         }
-        assert_eq!(pressed(key(KeyCode::Char('m'), KeyModifiers::NONE), &mut model), Wish::Stay);
         assert_eq!(model.sort(), Sort::Memory);
     }
 }

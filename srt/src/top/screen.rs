@@ -1,6 +1,7 @@
 //! The person's terminal, and that it is left as it was found: at the end, after an error, a panic, or a signal.
 
 use std::io::{self, Stdout, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Once;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -66,6 +67,13 @@ fn leave() {
 
 /// Signals that end or stop a program: read between two pictures, so that none comes while the terminal is half written.
 pub(super) struct Signals(SignalFd);
+
+/// Readable when one came.
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Signals {
     /// From here on they wait until they are asked for.

@@ -103,7 +103,7 @@ fn details(model: &mut Model, now: SystemTime, out: &mut Buffer) {
     let after_hosts = 4 + host_lines.len().min(most) as u16;
     list(out, 4, after_hosts, host_lines.into_iter());
     rule(out, after_hosts, &format!("Denied: {}", run.total()));
-    let lines = explained(run, now);
+    let lines: Vec<Line<'static>> = explained(run, now).into_iter().flat_map(|line| wrapped(line, width)).collect();
     let room = usize::from(out.area.height - 1 - (after_hosts + 1));
     let scroll = model.scroll(lines.len().saturating_sub(room));
     list(out, after_hosts + 1, out.area.height - 1, lines.into_iter().skip(scroll));
@@ -182,6 +182,31 @@ fn missing(run: &Run) -> Option<Line<'static>> {
 fn indented(text: &str) -> String {
     let blank = text.len() - text.trim_start().len();
     format!("{:blank$}{}", "", sanitise(text))
+}
+
+/// A line as several, where it is too long; what follows is indented like the text of a denial.
+fn wrapped(line: Line<'static>, width: usize) -> Vec<Line<'static>> {
+    const INDENT: usize = 13;
+    if line.width() <= width {
+        return vec![line];
+    }
+    let mut lines = vec![Line::default().style(line.style)];
+    let mut used = 0;
+    for Span { content, style } in line.spans {
+        let mut part = String::new();
+        for character in content.chars() {
+            let wide = Span::raw(character.encode_utf8(&mut [0; 4]) as &str).width();
+            if used + wide > width {
+                lines.last_mut().into_iter().for_each(|last| last.push_span(Span::styled(std::mem::take(&mut part), style)));
+                lines.push(Line::raw(" ".repeat(INDENT)).style(line.style));
+                used = INDENT;
+            }
+            part.push(character);
+            used += wide;
+        }
+        lines.last_mut().into_iter().for_each(|last| last.push_span(Span::styled(std::mem::take(&mut part), style)));
+    }
+    lines
 }
 
 /// As many on a line as there is room for; the denied ones first.
@@ -296,6 +321,18 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn the_details_keep_the_whole_of_a_long_path() {
+        let mut model = Model::default();
+        let path = format!("/{}end", "ü字".repeat(60));
+        model.take(Message::Run(key(1), about(1, "x", 1)), now());
+        model.take(Message::Line(key(1), Told::Violation { event: Box::new(event(&path)) }), now());
+        model.toggle_details();
+        // A wide character fills two cells, the second one blank.
+        let text: String = screen(&mut model, 70, 30).concat().split_whitespace().collect();
+        assert!(text.contains(&path), "{text}");
     }
 
     #[test]
