@@ -70,6 +70,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
     Operation { name: "pidfd-getfd", arguments: &["PID", "FD"], run: pidfd_getfd },
     Operation { name: "ptrace-child", arguments: &[], run: ptrace_child },
+    Operation { name: "later-calls", arguments: &["FIRST", "LAST"], run: later_calls },
     Operation { name: "x32-getpid", arguments: &[], run: x32_getpid },
     Operation { name: "int80-getpid", arguments: &[], run: int80_getpid },
     Operation { name: "setpriority", arguments: &["WHICH", "WHO", "NICE"], run: |a| numbers(libc::SYS_setpriority, a) },
@@ -171,6 +172,15 @@ fn stop_traced(_: &[String]) -> Answer {
 fn sethostname(arguments: &[String]) -> Answer {
     let name = &arguments[0];
     ok(raw(libc::SYS_sethostname, [name.as_ptr() as libc::c_long, name.len() as libc::c_long, NONE, NONE, NONE, NONE]))
+}
+
+/// Numbers of calls that this kernel answers otherwise than by ENOSYS; `none` where there is none. Wrong arguments, so that nothing happens.
+fn later_calls(arguments: &[String]) -> Answer {
+    let numbers = number(&arguments[0])?..=number(&arguments[1])?;
+    let missing = |number: &i64| raw(*number, [NONE; 6]).is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS));
+    let there: Vec<String> =
+        numbers.map(|number| number as i64).filter(|number| !missing(number)).map(|number| number.to_string()).collect();
+    Ok(if there.is_empty() { "none".into() } else { there.join(" ") })
 }
 
 /// getpid through the x32 table: the filter judges numbers, and this is another number for the same call.

@@ -64,8 +64,18 @@ impl Line {
     }
 }
 
-/// Boots it, hands what the job prints to `out` and `err` as it comes, and ends it at the time limit.
+/// As `boot`, and once again where the kernel does not get as far as its first program: a busy host delays interrupts that a boot waits for.
 pub(super) fn run(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<Ended, String> {
+    let ended = boot(setup, out, err)?;
+    if ended.record.item("kernel").is_some() {
+        return Ok(ended);
+    }
+    eprintln!("vm: kernel {} did not boot ({}): trying once more", setup.kernel.version, ended.broken.unwrap_or_default());
+    boot(setup, out, err)
+}
+
+/// Boots it, hands what the job prints to `out` and `err` as it comes, and ends it at the time limit.
+fn boot(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<Ended, String> {
     let line = |name: &str| setup.lines.join(name);
     let mut child = command(setup).spawn().map_err(|error| format!("cannot start {QEMU}: {error}"))?;
     let (mut stdout, mut stderr) = (Line::new(line("S1")), Line::new(line("S2")));
@@ -125,9 +135,10 @@ fn command(setup: &Setup) -> Command {
     command
 }
 
-/// A panic resets the machine, which ends it. Mitigations cost an emulated processor much and guard nothing there.
+/// A panic resets the machine, which ends it. Mitigations cost an emulated processor much and guard nothing
+/// there. The test of the timer at boot fails on a busy host, and the kernel panics then.
 const KERNEL_LINE: &str =
-    "console=ttyS0 root=/dev/nvme0n1 rootwait rw init=/vm-init panic=-1 loglevel=4 mitigations=off random.trust_cpu=on";
+    "console=ttyS0 root=/dev/nvme0n1 rootwait rw init=/vm-init panic=-1 loglevel=4 mitigations=off random.trust_cpu=on no_timer_check";
 
 /// A comma in an option's value is written twice.
 fn escaped(path: &Path) -> String {
