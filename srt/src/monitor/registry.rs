@@ -220,7 +220,7 @@ impl Registry {
     /// Tells runs whether anybody watches them, where that has changed.
     fn observe(&mut self) {
         for here in self.runs.values_mut() {
-            let observed = self.watchers.values().any(|watcher| watcher.may_see(&here.run));
+            let observed = !self.sinks.is_empty() || self.watchers.values().any(|watcher| watcher.may_see(&here.run));
             if observed != here.observed && here.run.outbox.push_short(&Answer::Observed(observed).encode()) {
                 here.observed = observed;
             }

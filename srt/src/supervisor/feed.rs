@@ -122,7 +122,7 @@ impl Feed {
         }
     }
 
-    /// A descriptor to which status lines can be sent; none where nobody wants them.
+    /// A descriptor to which status lines can be sent; none where there is no service.
     pub(super) fn line_out(&self) -> Option<OwnedFd> {
         match self {
             Feed::Service(Service { connection: Some((connection, _)), .. }) => connection.as_fd().try_clone_to_owned().ok(),

@@ -161,7 +161,9 @@ async fn watch(
                             serve_network(sockets, transparent, published, session, questions)?;
                         }
                     }
-                    Ok(Some((Report::Namespace, mut namespace))) => reporter.begin(namespace.pop()),
+                    Ok(Some((Report::Namespace, mut namespace))) => {
+                        reporter.begin(namespace.pop()).into_iter().for_each(|news| session.attend(news));
+                    }
                     Ok(Some((Report::Question { ticket, matter }, mut caller))) => {
                         questions.take(&running.channel, ticket, matter, caller.pop());
                     }
@@ -192,7 +194,7 @@ async fn watch(
                 continues += i32::from(signal.pass_on(&running.channel));
             }
             // A full buffer would lose what this loop does not read in time.
-            watcher = reporter.report() => watcher.into_iter().for_each(|connection| session.tell_service(connection)),
+            news = reporter.report() => news.into_iter().for_each(|news| session.attend(news)),
             () = session.bell.go_on.notified() => continues += i32::from(running.channel.forward(libc::SIGCONT).is_ok()),
         }
     }

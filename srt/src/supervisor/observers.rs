@@ -79,6 +79,8 @@ struct Reader {
     place: Cell<Place>,
     /// Somebody else reads what it says, and so its end is known by writing only.
     heard_elsewhere: bool,
+    /// What the sandbox uses is looked at for somebody who sees it.
+    wants_usage: Cell<bool>,
 }
 
 impl Observers {
@@ -109,6 +111,12 @@ impl Observers {
     /// The service `srt monitor` passes lines on to those who watch there. What it says is the reporter's to read.
     pub(super) fn tell_service(&self, connection: OwnedFd) {
         admit(&self.0, connection, true);
+    }
+
+    /// Somebody watches through the service, or nobody does any more.
+    pub(super) fn service_is_watched(&self, watched: bool) {
+        self.0.readers.borrow().iter().filter(|reader| reader.heard_elsewhere).for_each(|reader| reader.wants_usage.set(watched));
+        self.0.measure();
     }
 
     /// The command runs, below this process.
@@ -185,6 +193,17 @@ impl Feed {
     /// Made before a look, these tell of everything that comes after it.
     fn bells(&self) -> [Notified<'_>; 3] {
         [self.news.notified(), self.sink.news().notified(), self.context.destinations().news().notified()]
+    }
+
+    fn usage_is_wanted(&self) -> bool {
+        self.readers.borrow().iter().any(|reader| reader.wants_usage.get())
+    }
+
+    /// Begins to look at what the sandbox uses, where somebody wants to know.
+    fn measure(self: &Rc<Self>) {
+        if self.usage_is_wanted() && !self.measuring.replace(true) {
+            tokio::task::spawn_local(measure(self.clone()));
+        }
     }
 
     fn leave(&self, reader: &Rc<Reader>) {
@@ -292,11 +311,9 @@ fn may_look(socket: &OwnedFd) -> bool {
 
 fn admit(feed: &Rc<Feed>, socket: OwnedFd, heard_elsewhere: bool) {
     let Ok(socket) = register(socket, Interest::READABLE | Interest::WRITABLE) else { return };
-    let reader = Rc::new(Reader { socket, place: Cell::default(), heard_elsewhere });
+    let reader = Rc::new(Reader { socket, place: Cell::default(), heard_elsewhere, wants_usage: Cell::new(!heard_elsewhere) });
     feed.readers.borrow_mut().push(reader.clone());
-    if !feed.measuring.replace(true) {
-        tokio::task::spawn_local(measure(feed.clone()));
-    }
+    feed.measure();
     let feed = feed.clone();
     tokio::task::spawn_local(async move {
         reader.serve(&feed).await;
@@ -307,7 +324,7 @@ fn admit(feed: &Rc<Feed>, socket: OwnedFd, heard_elsewhere: bool) {
 /// Looks at what the sandbox uses, while there is somebody to be told.
 async fn measure(feed: Rc<Feed>) {
     let mut number = feed.usage.borrow().as_ref().map_or(0, |(number, _)| *number);
-    while !feed.readers.borrow().is_empty() {
+    while feed.usage_is_wanted() {
         if let Some(init) = feed.init.get() {
             let backend::Usage { processes, memory } = usage(init).await;
             number += 1;

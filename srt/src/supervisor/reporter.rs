@@ -39,6 +39,14 @@ pub struct Reports {
     pub command: String,
 }
 
+/// What is heard of the service beside denials.
+pub(super) enum News {
+    /// Status lines go here too.
+    Connected(OwnedFd),
+    /// Somebody watches this run there, or nobody does any more.
+    Watched(bool),
+}
+
 /// The reporter of one run.
 pub(super) struct Reporter {
     gate: Option<OwnedFd>,
@@ -50,8 +58,6 @@ pub(super) struct Reporter {
     remarks: Vec<Fault>,
     lost: u64,
     away: bool,
-    /// Status lines go to the service.
-    told_to: bool,
     seen: HashMap<Vec<u8>, (Instant, Option<Event>)>,
 }
 
@@ -70,13 +76,12 @@ impl Reporter {
             remarks: Vec::new(),
             lost: 0,
             away: false,
-            told_to: false,
             seen: HashMap::new(),
         }
     }
 
     /// Watches the sandbox with this pid namespace, and lets the command start.
-    pub(super) fn begin(&mut self, namespace: Option<OwnedFd>) {
+    pub(super) fn begin(&mut self, namespace: Option<OwnedFd>) -> Option<News> {
         let feed =
             namespace.ok_or_else(|| Fault::new("name the sandbox", "init sent no namespace")).and_then(|namespace| self.feed(namespace));
         match feed {
@@ -86,6 +91,7 @@ impl Reporter {
                 .push(fault.hint("what the kernel denies without asking the broker, reading above all, is not reported in this run")),
         }
         self.gate = None;
+        self.feed.as_ref()?.line_out().map(News::Connected)
     }
 
     fn feed(&self, namespace: OwnedFd) -> Result<Option<Feed>, Fault> {
@@ -104,28 +110,21 @@ impl Reporter {
         }
     }
 
-    /// Waits for records, and reports them; the connection that status lines are wanted on, when that is first heard. Never ends where there is nothing to wait for.
-    pub(super) async fn report(&mut self) -> Option<OwnedFd> {
+    /// Waits for records, and reports them; what else was heard. Never ends where there is nothing to wait for.
+    pub(super) async fn report(&mut self) -> Vec<News> {
         let Some(feed) = &mut self.feed else { return std::future::pending().await };
         feed.ready().await;
-        let mut watcher = None;
+        let mut news = Vec::new();
         for _ in 0..AT_ONCE {
             let Some(feed) = &mut self.feed else { break };
             match feed.next() {
-                // Lines go on when nobody watches any more: the next one who does gets no gap.
-                Some(Heard::Observed(observed)) if observed && !self.told_to => {
-                    watcher = feed.line_out();
-                    self.told_to = true;
-                }
-                Some(Heard::Away(true)) => {
-                    self.told_to = false;
-                    self.hear(Heard::Away(true));
-                }
+                Some(Heard::Observed(watched)) => news.push(News::Watched(watched)),
+                Some(Heard::Away(false)) => news.extend(feed.line_out().map(News::Connected)),
                 Some(heard) => self.hear(heard),
                 None => break,
             }
         }
-        watcher
+        news
     }
 
     /// The last records, and everything that must be said.

@@ -3,7 +3,6 @@
 //! Everything here is driven by the loop of the supervisor on its one thread; nothing of it can hold that loop up.
 
 use std::cell::Cell;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use tokio::sync::mpsc::Receiver;
@@ -13,6 +12,7 @@ use super::live::Live;
 use super::observers::Observers;
 use super::program::{Program, Update, obey};
 use super::remember::Memory;
+use super::reporter::News;
 use super::status::{Line, Status};
 use super::told::Told;
 use super::{End, Ways};
@@ -66,9 +66,12 @@ impl Session {
         Session { context, bell: Rc::default(), told, hosts, telling, end, desk, memory, sink }
     }
 
-    /// Somebody watches this run through the service.
-    pub(super) fn tell_service(&self, connection: OwnedFd) {
-        self.told.observers.tell_service(connection);
+    /// What is heard of the service beside denials.
+    pub(super) fn attend(&self, news: News) {
+        match news {
+            News::Connected(connection) => self.told.observers.tell_service(connection),
+            News::Watched(watched) => self.told.observers.service_is_watched(watched),
+        }
     }
 
     /// The command runs.
