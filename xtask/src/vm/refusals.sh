@@ -9,7 +9,7 @@ attempt() {
 }
 both() {
     attempt "root-$1" env
-    attempt "user-$1" setpriv --reuid srt-test --regid srt-test --clear-groups
+    attempt "user-$1" env HOME=/home/srt-test setpriv --reuid srt-test --regid srt-test --clear-groups
 }
 both free
 echo 0 >/proc/sys/kernel/unprivileged_userns_clone

@@ -265,7 +265,7 @@ export SRT_TEST_SKIPS=/run/skips SRT_TEST_SLOW={SLOW} TMPDIR=/tmp
 : >/run/skips
 /srt/srt doctor --json >/run/doctor
 send doctor-root /run/doctor
-setpriv --reuid srt-test --regid srt-test --clear-groups /srt/srt doctor --json >/run/doctor
+HOME=/home/srt-test setpriv --reuid srt-test --regid srt-test --clear-groups /srt/srt doctor --json >/run/doctor
 send doctor-user /run/doctor
 # In a session of its own, as if a person had started it.
 setsid -w /srt/e2e --test-threads=4 {arguments} </dev/null >/dev/ttyS1 2>/dev/ttyS2
