@@ -280,7 +280,7 @@ fn it_ends_when_its_terminal_is_closed() {
         while srt_tests::procs::stat_field(viewer, 3).is_some_and(|state| state != "Z") {
             if start.elapsed() > Duration::from_secs(30) {
                 let pid = rustix::process::Pid::from_raw(viewer as i32).expect("a process id");
-                drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                 panic!("the viewer {viewer} lived on");
             }
             std::thread::sleep(Duration::from_millis(10));
