@@ -4,7 +4,9 @@
 
 #[cfg(target_os = "linux")]
 pub use crate::linux::{
-    Answer, Armed, Channel, Command, Connect, Denied, DeniedTarget, Frozen, Matter, NulByte, Report, Running, Script, WATCHED, arm, call_name, close_inherited, command_of, compile, filter_refuses, freeze, id_of, ignore_sigpipe, open_standard_streams, probe, probe_ebpf, spawn, try_namespaces, Census, Usage, EbpfTrial, Hooks, Listener, ServiceTrial, try_ebpf, try_service,
+    Answer, Armed, Census, Channel, Command, Connect, Denied, DeniedTarget, EbpfTrial, Frozen, Hooks, Listener, Matter, NulByte, Report,
+    Running, Script, ServiceTrial, Usage, WATCHED, arm, call_name, close_inherited, command_of, compile, filter_refuses, freeze, id_of,
+    ignore_sigpipe, open_standard_streams, probe, probe_ebpf, spawn, try_ebpf, try_namespaces, try_service,
 };
 
 #[cfg(target_os = "linux")]

@@ -179,7 +179,7 @@ fn later_calls(arguments: &[String]) -> Answer {
     let numbers = number(&arguments[0])?..=number(&arguments[1])?;
     let missing = |number: &i64| raw(*number, [NONE; 6]).is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS));
     let there: Vec<String> =
-        numbers.map(|number| number as i64).filter(|number| !missing(number)).map(|number| number.to_string()).collect();
+        numbers.filter(|number| !missing(number)).map(|number| number.to_string()).collect();
     Ok(if there.is_empty() { "none".into() } else { there.join(" ") })
 }
 

@@ -43,9 +43,18 @@ pub(super) struct Watched {
 /// Where records come from.
 pub(super) enum Feed {
     /// Our own program.
-    Own { program: Program, pid_ns: u32, ready: AsyncFd<OwnedFd>, told_lost: u64 },
+    Own(Box<Own>),
     /// The service.
     Service(Service),
+}
+
+/// A program of this run alone.
+pub(super) struct Own {
+    program: Program,
+    pid_ns: u32,
+    ready: AsyncFd<OwnedFd>,
+    /// Lost records that were told of.
+    told_lost: u64,
 }
 
 /// A service, which may be restarted meanwhile.
@@ -76,7 +85,7 @@ impl Feed {
         }
         program.add(pid_ns, watched.watch)?;
         let ready = wait_on(&program.records)?;
-        Ok(Feed::Own { program, pid_ns, ready, told_lost: 0 })
+        Ok(Feed::Own(Box::new(Own { program, pid_ns, ready, told_lost: 0 })))
     }
 
     /// Asks the service. None where there is none; then the sandbox is given back.
@@ -96,7 +105,7 @@ impl Feed {
     /// Waits until there may be something.
     pub(super) async fn ready(&mut self) {
         let ready = match self {
-            Feed::Own { ready, .. } => ready,
+            Feed::Own(own) => &own.ready,
             Feed::Service(Service { connection: Some((_, ready)), .. }) => ready,
             Feed::Service(service) => return service.come_back().await,
         };
@@ -110,14 +119,7 @@ impl Feed {
     /// What is there already.
     pub(super) fn next(&mut self) -> Option<Heard> {
         match self {
-            Feed::Own { program, pid_ns, told_lost, .. } => {
-                if let Some(record) = program.records.next() {
-                    return Some(Heard::Record(record.to_vec()));
-                }
-                let lost = program.lost(*pid_ns);
-                let more = lost.saturating_sub(std::mem::replace(told_lost, lost));
-                (more > 0).then_some(Heard::Lost(more))
-            }
+            Feed::Own(own) => own.next(),
             Feed::Service(service) => service.next(),
         }
     }
@@ -145,6 +147,17 @@ impl Feed {
             let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) };
             let _ = rustix::event::poll(&mut [PollFd::new(connection, PollFlags::IN)], Some(&timeout));
         }
+    }
+}
+
+impl Own {
+    fn next(&mut self) -> Option<Heard> {
+        if let Some(record) = self.program.records.next() {
+            return Some(Heard::Record(record.to_vec()));
+        }
+        let lost = self.program.lost(self.pid_ns);
+        let more = lost.saturating_sub(std::mem::replace(&mut self.told_lost, lost));
+        (more > 0).then_some(Heard::Lost(more))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::subscriber::{self, Subscriber, Subscription};
-use super::{Event, IgnoreRules, Kind};
+use super::{Event, IgnoreRules, Kind, Source};
 
 /// Distinct events kept of one run: about 1 MiB at worst with ordinary paths.
 const MAX_EVENTS: usize = 1000;
@@ -107,7 +107,9 @@ impl Collector {
         if self.ignore.covers(&event) {
             return false;
         }
-        let exe = event.process.as_ref().map(|process| process.exe.clone());
+        // A process that the kernel told of may be gone before its executable could be asked for; its name came with the record.
+        let by_name = event.source == Source::Ebpf;
+        let exe = event.process.as_ref().map(|process| if by_name { process.comm.clone() } else { process.exe.clone() });
         let key = (event.kind, event.operation.clone(), event.target.clone(), exe);
         match self.places.get(&key) {
             Some(place) => self.events[*place].count = self.events[*place].count.saturating_add(event.count),

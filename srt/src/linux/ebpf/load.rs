@@ -89,10 +89,7 @@ impl Program {
         let layout = layout::of(&kernel).map_err(|name| Fault::new("use eBPF", format!("this kernel has no {name} as it is known")))?;
         let calls = calls::table();
         let mut loader = EbpfLoader::new();
-        loader
-            .btf(None)
-            .verifier_log_level(if std::env::var_os("VLOG").is_some() { VerifierLogLevel::DEBUG } else { VerifierLogLevel::DISABLE })
-            .map_max_entries("RECORDS", buffer);
+        loader.btf(None).verifier_log_level(VerifierLogLevel::DISABLE).map_max_entries("RECORDS", buffer);
         loader.override_global("LAYOUT", layout.as_bytes(), true).override_global("CALLS", calls.as_bytes(), true);
         // What no call of this scope has, the verifier need not look at.
         let pairs = u32::from(scope == Scope::All);
@@ -190,52 +187,4 @@ fn only(function: &str, id: u32) -> Option<Btf> {
     bytes.extend(types);
     bytes.extend(strings);
     Btf::parse(&bytes, Endianness::default()).ok()
-}
-
-#[cfg(test)]
-mod try_tests {
-    use super::*;
-
-    #[test]
-    #[ignore = "by hand"]
-    fn try_it() {
-        use std::os::unix::fs::MetadataExt as _;
-        let scope = if std::env::var_os("SCOPE_ALL").is_some() { Scope::All } else { Scope::Reads };
-        let start = std::time::Instant::now();
-        let mut program = Program::load(scope, if std::env::var_os("EVERY").is_some() { Way::EveryCall } else { Way::Calls }, 1 << 20)
-            .unwrap_or_else(|fault| panic!("{fault}"));
-        for fd in 3..40 {
-            if let Ok(info) = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")) {
-                if let Some(line) = info.lines().find(|l| l.starts_with("verified_insns")) {
-                    println!("{fd} {line}");
-                }
-            }
-        }
-        println!("loaded and attached in {:?}: {:?}", start.elapsed(), program.attached);
-        let inode = std::fs::metadata("/proc/self/ns/pid").unwrap().ino();
-        program.add(inode as u32, 0).unwrap_or_else(|fault| panic!("{fault}"));
-        std::env::set_current_dir("/usr/lib").unwrap();
-        println!("{:?}", nix::sys::stat::mkdirat(rustix::fs::CWD, "/proc/1/x", nix::sys::stat::Mode::empty()));
-        println!("{:?}", std::fs::File::create("/proc/sys/x"));
-        println!("{:?}", std::process::Command::new("python3").args(["-c", "import os\nos.setuid(65534)\ntry: os.listdir('/root')\nexcept Exception as e: print(e)\ntry: os.open('../../root/x', 0)\nexcept Exception as e: print(e)\ntry: os.execv('/etc/passwd',['x'])\nexcept Exception as e: print(e)\ntry: os.stat('/root/b')\nexcept Exception as e: print(e)"]).output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned()));
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        while let Some(item) = program.records.next() {
-            match srt_ebpf::Record::parse(&item) {
-                None => println!("malformed {} bytes", item.len()),
-                Some(parsed) => println!(
-                    "{} {} errno {} dir {:?} path {:?} flags {} {:?}",
-                    parsed.record.pid,
-                    crate::linux::call_name(parsed.record.call.into()),
-                    parsed.record.errno,
-                    parsed.names(0).map(String::from_utf8_lossy).collect::<Vec<_>>(),
-                    String::from_utf8_lossy(parsed.text(1)),
-                    parsed.record.flags,
-                    String::from_utf8_lossy(parsed.comm())
-                ),
-            }
-        }
-        let start = std::time::Instant::now();
-        drop(program);
-        println!("dropped in {:?}", start.elapsed());
-    }
 }
