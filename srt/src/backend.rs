@@ -8,5 +8,12 @@ pub use crate::linux::{
     call_name, close_inherited, command_of, compile, freeze, id_of, ignore_sigpipe, open_standard_streams, probe, spawn, try_namespaces,
 };
 
+/// The system that this program was built for.
+#[cfg(target_os = "linux")]
+pub const PLATFORM: crate::host::Platform = crate::host::Platform::Linux;
+/// The system that this program was built for.
+#[cfg(not(target_os = "linux"))]
+pub const PLATFORM: crate::host::Platform = crate::host::Platform::MacOs;
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("srt runs on Linux; the macOS backend is not part of this version");

@@ -1,5 +1,6 @@
 //! A pattern as a nondeterministic automaton, run with a set of states.
 
+use super::GlobPiece;
 use super::parse::Token;
 
 /// What one state does with the next character.
@@ -58,6 +59,19 @@ impl Automaton {
             }
         }
         Automaton(steps)
+    }
+
+    /// What it was compiled from.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = GlobPiece<'_>> {
+        self.0.iter().filter_map(|step| match step {
+            Step::Literal(character) => Some(GlobPiece::Literal(*character)),
+            Step::One => Some(GlobPiece::One),
+            Step::Set(ranges) => Some(GlobPiece::Set(ranges)),
+            Step::Run => Some(GlobPiece::Run),
+            Step::Deep => Some(GlobPiece::Deep),
+            Step::Directories => Some(GlobPiece::Directories),
+            Step::Inside => None,
+        })
     }
 
     /// The states after reading `bytes` from the start.
