@@ -10,6 +10,7 @@ mod fault;
 pub mod host;
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod macos;
 mod outcome;
 pub mod plan;
 pub mod policy;

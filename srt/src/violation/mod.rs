@@ -5,6 +5,7 @@
 
 mod collector;
 mod event;
+mod file_rule;
 mod ignore;
 mod render;
 mod sanitise;
@@ -17,6 +18,7 @@ mod time;
 
 pub use collector::{EventSink, Report};
 pub use event::{Event, Kind, Process, RuleRef, Source};
+pub(crate) use file_rule::{file_advice, file_reason};
 pub use ignore::IgnoreRules;
 pub use render::{escaped as escaped_json, list, summary};
 pub use sanitise::sanitise;
