@@ -47,6 +47,8 @@ enum Step {
 pub struct Expression {
     steps: Vec<Step>,
     units: Units,
+    /// What every text begins with that it is found in.
+    prefix: Vec<u32>,
 }
 
 impl Expression {
@@ -57,12 +59,16 @@ impl Expression {
         let mut steps = Vec::new();
         compile(&tree, &mut steps);
         steps.push(Step::Found);
-        Expression { steps, units }
+        let prefix = prefix(&steps);
+        Expression { steps, units, prefix }
     }
 
     /// Is it found anywhere in the text?
     pub fn finds(&self, text: &[u8]) -> bool {
         let text = self.units.of(text);
+        if !text.starts_with(&self.prefix) {
+            return false;
+        }
         let anchored = matches!(self.steps[0], Step::Start);
         let mut alive = Vec::new();
         for at in 0..=text.len() {
@@ -105,6 +111,16 @@ impl Expression {
         }
         reached
     }
+}
+
+/// Single units behind `^`. Nothing jumps there but from the step in front, or the step would not be plain.
+fn prefix(steps: &[Step]) -> Vec<u32> {
+    let Some((Step::Start, rest)) = steps.split_first() else { return Vec::new() };
+    let single = |step: &Step| match step {
+        Step::One { ranges, within: true } => ranges.first().filter(|(low, high)| ranges.len() == 1 && low == high).map(|(low, _)| *low),
+        _ => None,
+    };
+    rest.iter().map_while(single).collect()
 }
 
 /// An expression as it is read.

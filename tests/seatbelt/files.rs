@@ -11,7 +11,7 @@ use crate::profile::Profile;
 use crate::random::{self, Letters, Random};
 
 const POLICIES: u64 = 2000;
-const PATHS: usize = 25;
+const PATHS: usize = 20;
 
 const READS: &[&str] = &["file-read-data", "file-read-xattr", "process-exec"];
 const WRITES: &[&str] = &["file-write-data", "file-write-mode", "file-write-flags"];

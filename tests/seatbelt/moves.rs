@@ -10,8 +10,8 @@ use crate::host;
 use crate::profile::Profile;
 use crate::random::{self, Letters, Random};
 
-const POLICIES: u64 = 1500;
-const MOVES: usize = 60;
+const POLICIES: u64 = 1000;
+const MOVES: usize = 40;
 
 fn moves(profile: &Profile, from: &AbsPath, to: &AbsPath, vnode: &str) -> bool {
     profile.may_as("file-write-unlink", bytes(from), vnode) && profile.may_as("file-write-create", bytes(to), vnode)
@@ -48,11 +48,18 @@ fn moving_a_directory_frees_and_fills_no_denied_name() {
         let profile = Profile::new(&text, Units::Bytes);
         let files = &policy.files;
         for _ in 0..MOVES {
-            let (from, to) = (random::target(random, files, Letters::Ascii), random::target(random, files, Letters::Ascii));
+            let (mut from, to) = (random::target(random, files, Letters::Ascii), random::target(random, files, Letters::Ascii));
+            let mut suffix = suffix(random, files);
+            // Half of the time, a directory on the way to what a rule is about.
+            if from.depth() > 1 && random.once_in(2) {
+                let names: Vec<_> = from.components().collect();
+                let (above, rest) = names.split_at(1 + random.below(names.len() - 1));
+                suffix = rest.iter().fold(AbsPath::root(), |path, name| path.join(name));
+                from = above.iter().fold(AbsPath::root(), |path, name| path.join(name));
+            }
             if from.is_within(&to) || to.is_within(&from) {
                 continue;
             }
-            let suffix = suffix(random, files);
             let (old, new) = (below(&from, &suffix), below(&to, &suffix));
             let may = |path: &AbsPath, access| files.decide(path, access).allowed;
             let frees = (!may(&old, Access::Read) && may(&new, Access::Read)) || (is_kept(files, &old) && may(&new, Access::Write));
@@ -64,7 +71,7 @@ fn moving_a_directory_frees_and_fills_no_denied_name() {
             hindered += u64::from(!done && (frees || fills) && may(&from, Access::Write) && may(&to, Access::Write));
         }
     }
-    assert!(moved > POLICIES && hindered > 100, "{moved} moved, {hindered} hindered");
+    assert!(moved > POLICIES / 2 && hindered > 100, "{moved} moved, {hindered} hindered");
 }
 
 /// The broker of Linux hinders the same moves of directories, and no link on the way to a denied name.
@@ -93,6 +100,30 @@ fn what_the_policy_says_of_links_holds() {
         }
     }
     assert!(hindered > 100, "{hindered}");
+}
+
+/// Random policies meet these by chance only; each of them was a way around a pattern.
+#[test]
+fn directories_do_not_take_along_what_a_pattern_denies() {
+    let project = "/Users/ada/project";
+    let profile = |entry: &str| {
+        let settings = format!(r#"{{"filesystem": {{"allowWrite": ["."], {entry}}}}}"#);
+        Profile::new(&host::profile(&host::policy(&settings)), Units::Bytes)
+    };
+    let stays = |profile: &Profile, path: &str| !profile.may_as("file-write-unlink", format!("{project}/{path}").as_bytes(), "DIRECTORY");
+    let everywhere = profile(r#""denyRead": ["**/.env"], "denyWrite": ["**/conf/*.pem"]"#);
+    let tmp = |path: &str| format!("{}/{path}", host::TMP);
+    assert!(
+        !everywhere.may("file-read-data", tmp("moved/.env").as_bytes()) && everywhere.may("file-read-data", tmp("moved/env").as_bytes())
+    );
+    assert!(!everywhere.may("file-write-data", tmp("conf/a.pem").as_bytes()));
+    assert!(!stays(&everywhere, "a") && stays(&everywhere, "a/conf"), "within the pattern's directory, only its own names are kept");
+    let narrow = profile(r#""denyRead": ["sub/**/key"]"#);
+    assert!(stays(&narrow, "sub") && stays(&narrow, "sub/a/b") && !stays(&narrow, "other"));
+    let nested = profile(r#""denyRead": ["*/x/**/key"]"#);
+    assert!(stays(&nested, "a") && stays(&nested, "a/x") && stays(&nested, "a/x/b"));
+    let vague = profile(r#""denyRead": ["a**/key"]"#);
+    assert!(stays(&vague, "ab") && stays(&vague, "a/b"));
 }
 
 /// A denial on an operation of its own must not take more than it says: files that lead to no denied name come and go as they are written.
