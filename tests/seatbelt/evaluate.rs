@@ -7,29 +7,29 @@ use crate::profile::{Filter, Profile, Rule};
 
 /// Something that a process asks for.
 #[derive(Clone, Debug, Default)]
-pub struct Request<'a> {
-    pub operation: &'a str,
-    pub path: Option<&'a [u8]>,
+pub(crate) struct Request<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) path: Option<&'a [u8]>,
     /// `DIRECTORY`, `SYMLINK`, `REGULAR-FILE`.
-    pub vnode: &'a str,
-    pub extension: Option<&'a str>,
+    pub(crate) vnode: &'a str,
+    pub(crate) extension: Option<&'a str>,
     /// Address and port.
-    pub remote: Option<(&'a str, u16)>,
-    pub local: Option<(&'a str, u16)>,
+    pub(crate) remote: Option<(&'a str, u16)>,
+    pub(crate) local: Option<(&'a str, u16)>,
     /// Word and value of any other filter.
-    pub other: Option<(&'a str, &'a str)>,
+    pub(crate) other: Option<(&'a str, &'a str)>,
 }
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub allowed: bool,
-    pub message: String,
+pub(crate) struct Answer {
+    pub(crate) allowed: bool,
+    pub(crate) message: String,
 }
 
 impl Profile {
     /// What it says of a request.
-    pub fn answer(&self, request: &Request<'_>) -> Answer {
+    pub(crate) fn answer(&self, request: &Request<'_>) -> Answer {
         for operation in families(request.operation) {
             let about = |rule: &&Rule| rule.operations.contains(&operation) && rule.matches(request);
             if let Some(rule) = self.rules.iter().rev().find(about) {
@@ -40,12 +40,12 @@ impl Profile {
     }
 
     /// May this be done to a regular file?
-    pub fn may(&self, operation: &str, path: &[u8]) -> bool {
+    pub(crate) fn may(&self, operation: &str, path: &[u8]) -> bool {
         self.may_as(operation, path, "REGULAR-FILE")
     }
 
     /// May this be done to such an object?
-    pub fn may_as(&self, operation: &str, path: &[u8], vnode: &str) -> bool {
+    pub(crate) fn may_as(&self, operation: &str, path: &[u8], vnode: &str) -> bool {
         self.answer(&Request { operation, path: Some(path), vnode, ..Request::default() }).allowed
     }
 }

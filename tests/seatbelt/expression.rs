@@ -4,13 +4,13 @@
 
 /// What `.` and a set take one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Units {
+pub(crate) enum Units {
     Bytes,
     Characters,
 }
 
 impl Units {
-    pub const BOTH: [Units; 2] = [Units::Bytes, Units::Characters];
+    pub(crate) const BOTH: [Units; 2] = [Units::Bytes, Units::Characters];
 
     fn of(self, bytes: &[u8]) -> Vec<u32> {
         match self {
@@ -44,7 +44,7 @@ enum Step {
 
 /// A compiled expression.
 #[derive(Clone, Debug)]
-pub struct Expression {
+pub(crate) struct Expression {
     steps: Vec<Step>,
     units: Units,
     /// What every text begins with that it is found in.
@@ -52,7 +52,7 @@ pub struct Expression {
 }
 
 impl Expression {
-    pub fn new(text: &[u8], units: Units) -> Expression {
+    pub(crate) fn new(text: &[u8], units: Units) -> Expression {
         let mut parser = Parser { text: units.of(text), at: 0 };
         let tree = parser.choice();
         assert_eq!(parser.at, parser.text.len(), "a `)` too many in {}", String::from_utf8_lossy(text));
@@ -64,7 +64,7 @@ impl Expression {
     }
 
     /// Is it found anywhere in the text?
-    pub fn finds(&self, text: &[u8]) -> bool {
+    pub(crate) fn finds(&self, text: &[u8]) -> bool {
         let text = self.units.of(text);
         if !text.starts_with(&self.prefix) {
             return false;

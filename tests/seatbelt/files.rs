@@ -17,12 +17,12 @@ const READS: &[&str] = &["file-read-data", "file-read-xattr", "process-exec"];
 const WRITES: &[&str] = &["file-write-data", "file-write-mode", "file-write-flags"];
 
 /// The policy of a run with these rules on files and no other.
-pub fn with_files(files: FsPolicy) -> Policy {
+pub(crate) fn with_files(files: FsPolicy) -> Policy {
     Policy { files: files.with_moved_patterns(), ..host::policy("{}") }
 }
 
 /// A random policy and its profile. One in some hundred has patterns that would take too many rules, and is refused as a whole: another is drawn.
-pub fn random_profile(random: &mut Random, letters: Letters) -> (Policy, String) {
+pub(crate) fn random_profile(random: &mut Random, letters: Letters) -> (Policy, String) {
     for _ in 0..5 {
         let policy = with_files(random::policy(random, letters));
         match host::try_profile(&policy) {
@@ -33,7 +33,7 @@ pub fn random_profile(random: &mut Random, letters: Letters) -> (Policy, String)
     panic!("five policies in a row were refused");
 }
 
-pub fn bytes(path: &AbsPath) -> &[u8] {
+pub(crate) fn bytes(path: &AbsPath) -> &[u8] {
     path.as_path().as_os_str().as_bytes()
 }
 
@@ -42,7 +42,7 @@ fn is_exempt(path: &AbsPath) -> bool {
     *path == AbsPath::root()
 }
 
-pub fn describe(seed: u64, path: &AbsPath, policy: &FsPolicy) -> String {
+pub(crate) fn describe(seed: u64, path: &AbsPath, policy: &FsPolicy) -> String {
     let rules: Vec<String> = policy
         .rules()
         .iter()

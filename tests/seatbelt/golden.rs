@@ -95,7 +95,7 @@ fn difference(old: &[String], new: &[String]) -> String {
         }
     }
     let (mut i, mut j, mut out) = (0, 0, String::new());
-    let mark = |out: &mut String, sign: char, rule: &str| rule.lines().for_each(|line| drop(writeln!(out, "{sign} {line}")));
+    let mark = |out: &mut String, sign: char, rule: &str| rule.lines().for_each(|line| out.push_str(&format!("{sign} {line}\n")));
     while i < old.len() || j < new.len() {
         if i < old.len() && j < new.len() && old[i] == new[j] {
             (i, j) = (i + 1, j + 1);

@@ -13,9 +13,9 @@ use srt::policy::{self, AbsPath, FileKind, PathLookup, Policy, RealPath};
 use srt::settings::{self, Settings};
 
 /// Where its proxy listens.
-pub const PROXY: u16 = 51234;
+pub(crate) const PROXY: u16 = 51234;
 /// Its `TMPDIR`.
-pub const TMP: &str = "/private/var/folders/zz/T/srt-501/0123456789abcdef";
+pub(crate) const TMP: &str = "/private/var/folders/zz/T/srt-501/0123456789abcdef";
 
 /// A disk that holds one project in one home, and the links of macOS.
 struct Disk;
@@ -52,7 +52,7 @@ impl PathLookup for Disk {
     }
 }
 
-pub fn absolute(text: &str) -> AbsPath {
+pub(crate) fn absolute(text: &str) -> AbsPath {
     AbsPath::new(text).expect("absolute")
 }
 
@@ -70,27 +70,27 @@ fn facts() -> Facts {
 }
 
 /// The policy of a settings text.
-pub fn policy(text: &str) -> Policy {
+pub(crate) fn policy(text: &str) -> Policy {
     let settings = settings::parse_text("settings.json", text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
     policy_of(&settings)
 }
 
 /// The policy of settings.
-pub fn policy_of(settings: &Settings) -> Policy {
+pub(crate) fn policy_of(settings: &Settings) -> Policy {
     policy::resolve(settings, &facts(), &Disk).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
-pub fn plan(policy: &Policy) -> Plan {
+pub(crate) fn plan(policy: &Policy) -> Plan {
     plan::build(policy, &Support::elsewhere()).unwrap_or_else(|gaps| panic!("{gaps:?}"))
 }
 
 /// The profile of a policy, or why there is none.
-pub fn try_profile(policy: &Policy) -> Result<String, Faults> {
+pub(crate) fn try_profile(policy: &Policy) -> Result<String, Faults> {
     let instance = Instance { run: RunTag::of(0x0123_4567_89ab_cdef), proxy_port: PROXY };
     seatbelt::compile(&plan(policy), &instance)
 }
 
 /// The profile of a policy.
-pub fn profile(policy: &Policy) -> String {
+pub(crate) fn profile(policy: &Policy) -> String {
     try_profile(policy).unwrap_or_else(|faults| panic!("{faults}"))
 }

@@ -5,26 +5,26 @@ use crate::reader::{self, Node};
 
 /// A profile.
 #[derive(Clone, Debug)]
-pub struct Profile {
-    pub allows_by_default: bool,
+pub(crate) struct Profile {
+    pub(crate) allows_by_default: bool,
     /// The message of the default.
-    pub default_message: String,
-    pub rules: Vec<Rule>,
+    pub(crate) default_message: String,
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// One rule.
 #[derive(Clone, Debug)]
-pub struct Rule {
-    pub allows: bool,
-    pub operations: Vec<String>,
+pub(crate) struct Rule {
+    pub(crate) allows: bool,
+    pub(crate) operations: Vec<String>,
     /// Any of them does; none: about everything.
-    pub filters: Vec<Filter>,
-    pub message: Option<String>,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) message: Option<String>,
 }
 
 /// What a rule is about.
 #[derive(Clone, Debug)]
-pub enum Filter {
+pub(crate) enum Filter {
     Literal(Vec<u8>),
     Subpath(Vec<u8>),
     Regex(Expression),
@@ -89,7 +89,7 @@ const VNODE_TYPES: &[&str] = &["DIRECTORY", "SYMLINK"];
 
 impl Profile {
     /// Reads a profile; its expressions go by these units.
-    pub fn new(text: &str, units: Units) -> Profile {
+    pub(crate) fn new(text: &str, units: Units) -> Profile {
         let nodes = reader::read(text);
         let [version, default, rules @ ..] = nodes.as_slice() else { panic!("a profile has a version and a default") };
         assert_eq!(*version, Node::List(vec![Node::Word("version".into()), Node::Word("1".into())]));

@@ -5,10 +5,10 @@
 use srt::policy::{AbsPath, FsEffect, FsPolicy, FsRule, Glob, Matcher, Origin, PROTECTED_NAMES, RuleId};
 
 /// A splitmix64 generator (Steele, Lea, Flood 2014).
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random(seed)
     }
 
@@ -20,16 +20,16 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    pub fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit as u64).expect("small")
     }
 
-    pub fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())].clone()
     }
 
     /// True once in so many times.
-    pub fn once_in(&mut self, times: usize) -> bool {
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 }
@@ -65,7 +65,7 @@ const PATTERNS: &[&str] =
 
 /// What kind of text may come up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Letters {
+pub(crate) enum Letters {
     Ascii,
     Any,
 }
@@ -76,7 +76,7 @@ fn name(random: &mut Random, letters: Letters) -> String {
 }
 
 /// A path of one to six names.
-pub fn path(random: &mut Random, letters: Letters) -> AbsPath {
+pub(crate) fn path(random: &mut Random, letters: Letters) -> AbsPath {
     let mut text = format!("/{}", random.pick(TOPS));
     for _ in 0..random.below(6) {
         text.push('/');
@@ -121,7 +121,7 @@ fn rule(id: String, effect: FsEffect, matcher: Matcher, absolute: bool) -> FsRul
 }
 
 /// Up to four rules of each kind, and some of the protected names.
-pub fn policy(random: &mut Random, letters: Letters) -> FsPolicy {
+pub(crate) fn policy(random: &mut Random, letters: Letters) -> FsPolicy {
     let mut rules = Vec::new();
     let kinds = [
         ("deny-read", FsEffect::DenyRead),
@@ -149,7 +149,7 @@ pub fn policy(random: &mut Random, letters: Letters) -> FsPolicy {
 }
 
 /// A path that some rule may be about: at, above or below what one names, or any.
-pub fn target(random: &mut Random, policy: &FsPolicy, letters: Letters) -> AbsPath {
+pub(crate) fn target(random: &mut Random, policy: &FsPolicy, letters: Letters) -> AbsPath {
     let named: Vec<AbsPath> = policy.rules().iter().filter_map(|rule| rule.path().cloned()).collect();
     if named.is_empty() || random.once_in(3) {
         return path(random, letters);

@@ -5,7 +5,7 @@ const MAX_STRING: usize = 1025;
 
 /// A word, a string or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Node {
+pub(crate) enum Node {
     /// `allow`, `file-read*`, `1`.
     Word(String),
     /// What stands between quotes, escapes resolved.
@@ -15,21 +15,21 @@ pub enum Node {
 }
 
 impl Node {
-    pub fn word(&self) -> Option<&str> {
+    pub(crate) fn word(&self) -> Option<&str> {
         match self {
             Node::Word(word) => Some(word),
             _ => None,
         }
     }
 
-    pub fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         match self {
             Node::Text(bytes) => bytes,
             other => panic!("a string is wanted, not {other:?}"),
         }
     }
 
-    pub fn list(&self) -> &[Node] {
+    pub(crate) fn list(&self) -> &[Node] {
         match self {
             Node::List(nodes) => nodes,
             other => panic!("a list is wanted, not {other:?}"),
@@ -38,7 +38,7 @@ impl Node {
 }
 
 /// Reads all of it; a profile that cannot be read is a failed test.
-pub fn read(text: &str) -> Vec<Node> {
+pub(crate) fn read(text: &str) -> Vec<Node> {
     let mut reader = Reader { bytes: text.as_bytes(), at: 0 };
     let mut nodes = Vec::new();
     while let Some(node) = reader.node() {
