@@ -12,5 +12,12 @@ pub use crate::linux::{
 #[cfg(target_os = "linux")]
 pub use crate::linux::ebpf::{Aim, Attached, Program, Scope, Way, find as find_call};
 
+/// The system that this program was built for.
+#[cfg(target_os = "linux")]
+pub const PLATFORM: crate::host::Platform = crate::host::Platform::Linux;
+/// The system that this program was built for.
+#[cfg(not(target_os = "linux"))]
+pub const PLATFORM: crate::host::Platform = crate::host::Platform::MacOs;
+
 #[cfg(not(target_os = "linux"))]
 compile_error!("srt runs on Linux; the macOS backend is not part of this version");

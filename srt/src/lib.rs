@@ -13,6 +13,7 @@ pub mod fuzzing;
 pub mod host;
 #[cfg(target_os = "linux")]
 mod linux;
+pub mod macos;
 #[cfg(target_os = "linux")]
 pub mod monitor;
 mod outcome;

@@ -309,3 +309,30 @@ fn explain_says_whether_denied_reads_are_reported() {
         }
     });
 }
+
+/// The profile that a Mac would enforce can be read here: the same settings and origins, and nothing that this kernel lacks is a gap there.
+#[test]
+fn explain_prints_the_profile_of_macos() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.file("work/secret", "secret");
+        let rules = area.rules().deny_read(area.text("work/secret")).allow_domain("*.example.com").set("", "allowPty", true.into());
+        let settings = area.settings(&rules);
+        let explain = |more: &[&str]| area.bare_srt().args(&["explain", "--platform", "macos", "--settings", &settings]).args(more).run();
+        let text = explain(&["--without", "user-notification"]).assert_code(0).out();
+        for part in
+            ["(version 1)", "(deny default", "(subpath \"", &area.text("work/secret"), "(allow pseudo-tty)", ".json:", "*.example.com"]
+        {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        // What is no rule is a comment, so that the whole can be handed to the system.
+        assert!(text.lines().all(|line| line.is_empty() || line.starts_with(['(', ';', ' '])), "{text}");
+        let report = json(&explain(&["--json"]));
+        assert_eq!((report["platform"].as_str(), report["allowed_hosts"][0]["entry"].as_str()), (Some("macos"), Some("*.example.com")));
+        assert!(report["profile"].as_str().is_some_and(|profile| profile.contains("(allow pseudo-tty)")));
+        let linux = area.bare_srt().args(&["explain", "--debug", "--platform", "linux", "--settings", &settings]).run();
+        linux.assert_code(0).assert_err_has("allowPty has no effect here").assert_out_has("own namespace");
+        assert!(!explain(&["--debug"]).err().contains("allowPty has no effect"));
+        explain(&["--platform", "beos"]).assert_code(125);
+    });
+}

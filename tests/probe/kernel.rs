@@ -178,8 +178,7 @@ fn sethostname(arguments: &[String]) -> Answer {
 fn later_calls(arguments: &[String]) -> Answer {
     let numbers = number(&arguments[0])?..=number(&arguments[1])?;
     let missing = |number: &i64| raw(*number, [NONE; 6]).is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS));
-    let there: Vec<String> =
-        numbers.filter(|number| !missing(number)).map(|number| number.to_string()).collect();
+    let there: Vec<String> = numbers.filter(|number| !missing(number)).map(|number| number.to_string()).collect();
     Ok(if there.is_empty() { "none".into() } else { there.join(" ") })
 }
 

@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use super::monitor::Asked;
 use super::violations::Listing;
+use crate::host::Platform;
 use crate::plan::Support;
 use crate::settings::FlagSettings;
 
@@ -65,6 +66,8 @@ pub enum Action {
     Explain {
         /// As JSON.
         json: bool,
+        /// Of another system than this one.
+        platform: Option<Platform>,
     },
     /// Ask the policy one question.
     Check {
@@ -158,7 +161,7 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
             let text = inner.get_one::<OsString>("shell-text").cloned().or(outer_text);
             Action::Run(typed(text, inner.subcommand().map(|(first, rest)| words(first, rest)).unwrap_or_default())?)
         }
-        "explain" => Action::Explain { json: json(inner) },
+        "explain" => Action::Explain { json: json(inner), platform: platform(inner) },
         "doctor" => Action::Doctor { json: json(inner) },
         "check" => Action::Check {
             access: inner.get_one::<String>("access").cloned().unwrap_or_default(),
@@ -178,6 +181,10 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
         }),
         external => Action::Run(typed(outer_text, words(external, inner))?),
     })
+}
+
+fn platform(inner: &ArgMatches) -> Option<Platform> {
+    inner.get_one::<String>("platform").map(|name| if name == "macos" { Platform::MacOs } else { Platform::Linux })
 }
 
 fn listing(inner: &ArgMatches) -> Listing {
@@ -294,8 +301,10 @@ pub(super) fn command() -> Command {
         .external_subcommand_value_parser(OsStringValueParser::new())
         .disable_help_subcommand(true)
         .defer(|run| run.args(shared_options(true)));
-    let explain =
-        Command::new("explain").about("Print what a run would do").defer(|explain| explain.args(shared_options(false)).arg(json()));
+    let explain = Command::new("explain").about("Print what a run would do").defer(|explain| {
+        let platform = Arg::new("platform").long("platform").value_name("NAME").value_parser(PossibleValuesParser::new(["linux", "macos"]));
+        explain.args(shared_options(false)).arg(json()).arg(platform.help("As on linux or macos, whatever this host is"))
+    });
     let check = Command::new("check").about("Ask the policy: exit status 0 allowed, 1 denied").defer(|check| {
         let access =
             Arg::new("access").value_name("ACCESS").required(true).value_parser(PossibleValuesParser::new(["read", "write", "connect"]));

@@ -4,13 +4,17 @@ use std::io::Write as _;
 
 use super::args::Options;
 use super::message::Error;
-use super::prepare;
-use crate::Fault;
-use crate::plan;
+use super::{explain_macos, prepare};
+use crate::host::Platform;
+use crate::{Fault, backend, plan};
 
 /// Prints what a run with these options would do.
-pub(super) fn explain(options: &Options, json: bool) -> Result<u8, Error> {
-    let decided = prepare::decide(options)?;
+pub(super) fn explain(options: &Options, json: bool, platform: Option<Platform>) -> Result<u8, Error> {
+    let platform = platform.unwrap_or(backend::PLATFORM);
+    let decided = prepare::decide_for(options, platform)?;
+    if platform == Platform::MacOs {
+        return explain_macos::explain(&decided, json);
+    }
     let (plan, _) = prepare::plan(options, &decided)?;
     let text = if json {
         serde_json::to_string_pretty(&Explanation::new(&plan, &decided.policy)).map_err(|error| Fault::new("print the plan", error))? + "\n"
@@ -34,7 +38,7 @@ struct Explanation<'a> {
 }
 
 #[derive(serde::Serialize)]
-struct HostRule {
+pub(super) struct HostRule {
     entry: String,
     rule: String,
     origin: String,
@@ -42,25 +46,30 @@ struct HostRule {
 
 impl<'a> Explanation<'a> {
     fn new(plan: &'a plan::Plan, policy: &crate::policy::Policy) -> Self {
-        let list = |rules: &[crate::policy::NetRule]| {
-            let one = |rule: &crate::policy::NetRule| HostRule {
-                entry: rule.pattern.to_string(),
-                rule: rule.id.to_string(),
-                origin: rule.origin.to_string(),
-            };
-            rules.iter().map(one).collect()
-        };
         Explanation {
             plan,
-            denied_hosts: list(policy.network.deny_rules()),
-            allowed_hosts: list(policy.network.allow_rules()),
+            denied_hosts: HostRule::list(policy.network.deny_rules()),
+            allowed_hosts: HostRule::list(policy.network.allow_rules()),
             reports_reads: policy.report_reads,
             names_not_enforced: not_held(plan, policy).map(|rule| format!("{} {} ({})", rule.key, rule.spelled, rule.origin)).collect(),
         }
     }
 }
 
-fn rules(policy: &crate::policy::NetPolicy) -> String {
+impl HostRule {
+    /// The rules of one list.
+    pub(super) fn list(rules: &[crate::policy::NetRule]) -> Vec<HostRule> {
+        let one = |rule: &crate::policy::NetRule| HostRule {
+            entry: rule.pattern.to_string(),
+            rule: rule.id.to_string(),
+            origin: rule.origin.to_string(),
+        };
+        rules.iter().map(one).collect()
+    }
+}
+
+/// The rules on hosts, which no layer of the system knows.
+pub(super) fn rules(policy: &crate::policy::NetPolicy) -> String {
     let line = |verb: &str, rule: &crate::policy::NetRule| format!("  {verb:<6} {} {} ({})\n", rule.pattern, rule.id, rule.origin);
     let mut out = "hosts\n".to_owned();
     out.extend(policy.deny_rules().iter().map(|rule| line("deny", rule)));

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod explain_macos;
 mod message;
 mod monitor;
 mod prepare;
@@ -55,7 +56,7 @@ fn act(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
     let result = match action {
         Action::Run(command) => run::run(&options, command),
-        Action::Explain { json } => explain::explain(&options, json),
+        Action::Explain { json, platform } => explain::explain(&options, json, platform),
         Action::Check { access, target } => check::check(&options, &access, &target),
         Action::Doctor { json } => doctor::doctor(&options, json),
         Action::Profiles { name } => profiles::profiles(name.as_deref()),

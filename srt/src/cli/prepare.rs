@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::args::Options;
 use super::message::{self, Error};
-use crate::host::{self, Facts, HostLookup};
+use crate::host::{self, Facts, HostLookup, Platform};
 use crate::plan::{self, Plan, Support};
 use crate::policy::{self, AbsPath, Policy};
 use crate::settings::{self, Sources};
@@ -50,13 +50,19 @@ pub(super) fn renewal(options: &Options, decided: &Decided) -> Renewal {
 
 /// Reads settings and facts, and makes the policy.
 pub(super) fn decide(options: &Options) -> Result<Decided, Error> {
-    let facts = host::gather(options.cwd.as_deref())?;
+    decide_for(options, backend::PLATFORM)
+}
+
+/// The same under the rules of another system, with what this host has of files.
+pub(super) fn decide_for(options: &Options, platform: Platform) -> Result<Decided, Error> {
+    let facts = Facts { platform, ..host::gather(options.cwd.as_deref())? };
     let sources = sources(options, &facts);
     let settings = settings::merge(settings::load(&sources)?);
     for file in &settings.read_from {
         tracing::debug!("settings: read {}", file.display());
     }
-    for remark in &settings.remarks {
+    let elsewhere = if platform == Platform::Linux { settings.macos_remarks.as_slice() } else { &[] };
+    for remark in settings.remarks.iter().chain(elsewhere) {
         tracing::debug!("settings: {} ({})", remark.value, remark.origin);
     }
     say_disabled(&settings);

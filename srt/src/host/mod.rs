@@ -15,6 +15,15 @@ pub use lookup::HostLookup;
 use crate::Fault;
 use crate::policy::AbsPath;
 
+/// The system whose rules hold: where a run, or what `explain` shows of one, takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// Namespaces, Landlock, seccomp.
+    Linux,
+    /// Seatbelt.
+    MacOs,
+}
+
 /// The caller and its surroundings.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -32,6 +41,8 @@ pub struct Facts {
     pub private_tmp: AbsPath,
     /// Is standard input, output or error a terminal?
     pub terminal: bool,
+    /// This system; `explain` may put another in its place.
+    pub platform: Platform,
 }
 
 /// Reads the facts. `directory` is the `--cwd` option.
@@ -50,6 +61,7 @@ pub fn gather(directory: Option<&std::path::Path>) -> Result<Facts, Fault> {
         cwd,
         env,
         terminal: std::io::stdin().is_terminal() || std::io::stdout().is_terminal() || std::io::stderr().is_terminal(),
+        platform: crate::backend::PLATFORM,
     })
 }
 

@@ -122,25 +122,31 @@ pub fn holds(policy: &Policy, path: &AbsPath, access: Access, by_name: bool) -> 
 /// Turns points into steps.
 ///
 /// With `by_name`, the broker judges names: directories need not be pinned, and those in which single names may be written are mounted writable.
-pub(super) fn plan(policy: &FsPolicy, inventory: &Inventory, private_tmp: &AbsPath, by_name: bool) -> FilePlan {
+pub(super) fn plan(policy: &Policy, by_name: bool) -> FilePlan {
+    let Policy { files: rules, inventory, .. } = policy;
     let mut steps = Vec::new();
     let mut around: Vec<(&AbsPath, State)> = Vec::new();
     for (path, point) in &inventory.points {
         while around.last().is_some_and(|(ancestor, _)| !path.is_within(ancestor)) {
             around.pop();
         }
-        let now = match state(policy, path) {
+        let now = match state(rules, path) {
             State::ReadOnly if by_name && point.opened => State::Writable,
             state => state,
         };
         let before = around.last().map(|(_, state)| *state);
         let point = &Point { pinned: point.pinned && !by_name, ..point.clone() };
-        if let Some(action) = action(policy, inventory, path, point, before, now) {
-            steps.push(step(policy, path, action));
+        if let Some(action) = action(rules, inventory, path, point, before, now) {
+            steps.push(step(rules, path, action));
         }
         around.push((path, now));
     }
-    FilePlan { steps, make: inventory.to_make.clone(), private_tmp: private_tmp.clone() }
+    FilePlan { steps, ..unmounted(policy) }
+}
+
+/// What is made for the run; nothing is mounted.
+pub(super) fn unmounted(policy: &Policy) -> FilePlan {
+    FilePlan { steps: Vec::new(), make: policy.inventory.to_make.clone(), private_tmp: policy.private_tmp.clone() }
 }
 
 /// What must be done at `path` where the tree around it is in state `before` (`None` for `/`) and the policy wants `now`.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Answer, Refusal, Support};
+use crate::host::Platform;
 use crate::policy::{NameRule, Origin, Policy};
 
 /// One missing layer.
@@ -54,10 +55,13 @@ pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths", "tra
 /// # Errors
 /// The gaps that nobody accepted.
 pub(super) fn find(policy: &Policy, support: &Support) -> Result<Vec<Gap>, Gaps> {
-    let mut found = host_gaps(support);
-    found.extend(unknown_names(policy));
-    if let Answer::No(refusal) = &support.user_notification {
-        found.extend(broker_gaps(policy, refusal));
+    let mut found = unknown_names(policy);
+    // Seatbelt holds everything that these layers are for.
+    if policy.platform == Platform::Linux {
+        found.splice(..0, host_gaps(support));
+        if let Answer::No(refusal) = &support.user_notification {
+            found.extend(broker_gaps(policy, refusal));
+        }
     }
     let accepted = |gap: &Gap| gap.acceptable && policy.accept_gaps.iter().any(|name| name.value == gap.name);
     let (said, refused): (Vec<Gap>, Vec<Gap>) = found.into_iter().partition(|gap| gap.name == LANDLOCK || accepted(gap));

@@ -7,6 +7,7 @@ mod environment;
 mod files;
 mod gap;
 mod render;
+mod seatbelt;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -17,7 +18,9 @@ pub use environment::Environment;
 pub use files::{FileAction, FilePlan, FileStep, Node, NodeKind, holds};
 pub use gap::{Gap, Gaps};
 pub use render::render;
+pub use seatbelt::SeatbeltPlan;
 
+use crate::host::Platform;
 use crate::policy::{AbsPath, Located, NetPolicy, Policy};
 
 /// What this host can do. "No" and "could not tell" differ: the first is a gap, the second is tried.
@@ -67,6 +70,21 @@ impl Support {
     pub const LAYERS: [&'static str; 7] =
         ["user-namespaces", "seccomp", "user-notification", "landlock", "landlock-scopes", "new-mount-api", "ebpf"];
 
+    /// A system that has none of these layers, because it is no Linux.
+    pub fn elsewhere() -> Support {
+        let no = || Answer::No(Refusal { cause: "it is a part of Linux".to_owned(), remedy: "Linux".to_owned() });
+        Support {
+            user_namespaces: no(),
+            landlock_abi: 0,
+            landlock_errata: 0,
+            seccomp: no(),
+            user_notification: no(),
+            new_mount_api: false,
+            ebpf: no(),
+            monitor: None,
+        }
+    }
+
     /// The same host without one layer.
     #[must_use]
     pub fn without(mut self, layer: &str) -> Self {
@@ -97,6 +115,9 @@ pub struct Plan {
     pub environment: Environment,
     /// Kernel layers.
     pub layers: Layers,
+    /// What Seatbelt holds instead of them; `None` on Linux.
+    #[serde(skip)]
+    pub seatbelt: Option<SeatbeltPlan>,
     /// Gaps that the settings accept, or that need no acceptance, each with what is lost.
     pub gaps: Vec<Gap>,
 }
@@ -167,8 +188,9 @@ pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
     let gaps = gap::find(policy, support)?;
     let user_notification = support.user_notification == Answer::Yes;
     let reporter = reporter(policy, support);
+    let seatbelt = (policy.platform == Platform::MacOs).then(|| seatbelt::plan(policy));
     Ok(Plan {
-        files: files::plan(&policy.files, &policy.inventory, &policy.private_tmp, user_notification),
+        files: if seatbelt.is_some() { files::unmounted(policy) } else { files::plan(policy, user_notification) },
         network: network(&policy.network, user_notification),
         environment: environment::plan(policy, PROXY_PORT),
         layers: Layers {
@@ -181,6 +203,7 @@ pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
             new_mount_api: support.new_mount_api,
             host_proc_allowed: policy.weaker_nested,
         },
+        seatbelt,
         gaps,
     })
 }

@@ -98,6 +98,7 @@ mod tests {
             env: std::collections::BTreeMap::new(),
             private_tmp: path("runs").join("0"),
             terminal: false,
+            platform: crate::host::Platform::Linux,
         };
         let settings = crate::settings::parse_text("s.json", &text.replace('@', &path("work").to_string())).unwrap();
         crate::policy::resolve(&settings, &facts, &HostLookup).unwrap()

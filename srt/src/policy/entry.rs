@@ -205,6 +205,7 @@ mod tests {
             env: env.iter().map(|(name, value)| (name.into(), value.into())).collect(),
             private_tmp: path("/tmp/srt-1/0"),
             terminal: false,
+            platform: crate::host::Platform::Linux,
         }
     }
 

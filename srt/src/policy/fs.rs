@@ -178,12 +178,13 @@ impl FsPolicy {
         }
     }
 
-    /// The write roots that `path` lies in or is: named ones, and what a pattern of `allowWrite` matches.
+    /// The write roots that `path` lies in or is: named ones, and the fixed part of each pattern of `allowWrite` that covers it. What a wildcard matches was not
+    /// named: `~/*` asks for everything in the home directory, and not for `.bashrc`.
     pub(super) fn roots_of(&self, path: &AbsPath) -> impl Iterator<Item = AbsPath> {
         let named = self.write_roots.iter().filter(|root| path.is_within(root)).cloned();
         let patterns = self.rules.iter().filter(|rule| rule.effect == FsEffect::AllowWrite);
         let matched = patterns.filter_map(|rule| match &rule.matcher {
-            Matcher::Glob(glob) if glob.could_cover(path) => path.ancestors().find(|ancestor| glob.matches(ancestor)),
+            Matcher::Glob(glob) if glob.could_cover(path) && rule.matcher.covers(path) => Some(glob.literal_base()),
             _ => None,
         });
         named.chain(matched)
@@ -291,6 +292,17 @@ mod tests {
         let policy = policy(&[(DenyRead, "/h/*.d"), (AllowWrite, "/h")]);
         assert!(!may(&policy, Access::Read, "/h/x.d/y/z"));
         assert!(may(&policy, Access::Write, "/h/x.e/y"));
+    }
+
+    #[test]
+    fn a_wildcard_of_allow_write_does_not_name_what_is_protected() {
+        for pattern in ["/h/*", "/h/**/*", "/h/.b*", "/h/**/.git"] {
+            let policy = policy(&[(AllowWrite, pattern)]);
+            assert!(!may(&policy, Access::Write, "/h/.bashrc"), "{pattern}");
+            assert!(!may(&policy, Access::Write, "/h/.git/hooks/pre-commit"), "{pattern}");
+        }
+        let named = policy(&[(AllowWrite, "/h/.vscode/*.json")]);
+        assert!(may(&named, Access::Write, "/h/.vscode/tasks.json"));
     }
 
     #[test]

@@ -34,6 +34,23 @@ pub struct Glob {
     automaton: Automaton,
 }
 
+/// One piece of a pattern, for whoever writes it in another language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GlobPiece<'a> {
+    /// This character.
+    Literal(char),
+    /// One character that is not `/`.
+    One,
+    /// One character of these inclusive ranges; it may be `/`.
+    Set(&'a [(char, char)]),
+    /// Any characters without `/`.
+    Run,
+    /// Any characters.
+    Deep,
+    /// Zero or more whole directories, each with its `/`.
+    Directories,
+}
+
 /// Does `text` hold a token that counts? A trailing `/**` does not: it only says "the directory"; see [`strip_subtree`].
 pub fn is_glob(text: &str) -> bool {
     parse::tokens(strip_subtree(text)).iter().any(parse::Token::is_wild)
@@ -92,11 +109,25 @@ impl Glob {
         path.as_bytes().starts_with(&self.prefix) && self.automaton.run(path.as_bytes()).accepts()
     }
 
+    /// The pattern, piece by piece.
+    pub fn pieces(&self) -> impl Iterator<Item = GlobPiece<'_>> {
+        self.automaton.pieces()
+    }
+
     /// The longest leading directory without wildcards; the whole pattern where it has none.
     pub fn literal_base(&self) -> AbsPath {
         let directory = self.prefix.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         let base = if self.automaton.is_plain() { &self.prefix[..] } else { &self.prefix[..directory] };
         AbsPath::resolve(&AbsPath::root(), Path::new(OsStr::from_bytes(base)))
+    }
+
+    /// What follows the directory without wildcards, where that begins with `**/`: it matches at any depth.
+    pub(super) fn any_depth(&self) -> Option<&str> {
+        let rest = self.pattern.strip_prefix(&*String::from_utf8_lossy(&self.prefix))?;
+        (self.prefix.ends_with(b"/") && rest.starts_with("**"))
+            .then(|| rest.trim_start_matches('*'))
+            .filter(|rest| rest.starts_with('/'))
+            .map(|_| rest)
     }
 
     /// May a path strictly below `dir` match? Exact, so a walk that skips where this says no misses nothing.

@@ -11,9 +11,9 @@ use super::inventory::Inventory;
 use super::lookup::{PathLookup, Remembered};
 use super::net::NetPolicy;
 use super::protected::{PROTECTED_NAMES, ProtectedName};
-use super::{AbsPath, Located, Origin, ParentProxy, RuleId, glob_walk, names, planted, scan};
+use super::{AbsPath, Grant, Located, Origin, ParentProxy, RuleId, glob_walk, grant, names, planted, scan};
 use crate::Fault;
-use crate::host::Facts;
+use crate::host::{Facts, Platform};
 use crate::settings::{PathEntry, Settings};
 
 /// Everything that was decided about a run before the platform is looked at.
@@ -27,6 +27,10 @@ pub struct Policy {
     pub network: NetPolicy,
     /// `allowUnixSockets`.
     pub unix_sockets: Vec<SocketRule>,
+    /// The system whose rules hold.
+    pub platform: Platform,
+    /// Services of the system that may be used.
+    pub grants: Vec<Located<Grant>>,
     /// `TMPDIR` of the run.
     pub private_tmp: AbsPath,
     /// Variables that the command does not get.
@@ -83,6 +87,8 @@ pub fn resolve(settings: &Settings, facts: &Facts, lookup: &dyn PathLookup) -> R
         inventory,
         network: network.ok_or_else(Vec::new)?,
         unix_sockets,
+        platform: facts.platform,
+        grants: grant::grants(settings),
         private_tmp: facts.private_tmp.clone(),
         deny_env: settings.credentials.deny_env.clone(),
         git_safe_directories: settings.git_safe_directories.clone(),
@@ -150,29 +156,50 @@ impl Rules<'_> {
     fn add_private(&mut self) {
         let own = self.facts.private_tmp.clone();
         let runs = own.parent().unwrap_or_else(AbsPath::root);
-        let device = AbsPath::root().join("dev");
-        let process = AbsPath::root().join("proc");
         let usual_runs = AbsPath::root().join("tmp").join(format!("srt-{}", self.facts.uid));
         for (id, effect, path, why) in [
             ("fs.runs", FsEffect::DenyRead, runs, "rule: directories of other runs"),
             ("fs.other-runs", FsEffect::DenyRead, usual_runs, "rule: directories of other runs"),
             ("fs.tmp", FsEffect::AllowRead, own.clone(), "rule: private TMPDIR"),
             ("fs.tmp", FsEffect::AllowWrite, own, "rule: private TMPDIR"),
-            ("fs.dev", FsEffect::AllowWrite, device, "rule: private /dev"),
-            ("fs.proc", FsEffect::AllowWrite, process, "rule: own /proc"),
-            ("fs.sys", FsEffect::DenyWrite, AbsPath::root().join("sys"), "rule: switches of the kernel"),
         ] {
-            self.rules.push(FsRule {
-                id: RuleId(id.to_owned()),
-                effect,
-                spelled: path.to_string(),
-                lexical: None,
-                matcher: Matcher::Path(path),
-                absolute: false,
-                create: matches!(id, "fs.runs" | "fs.tmp"),
-                origin: Origin::BuiltIn(why),
-            });
+            self.add_built_in(id, effect, path, why);
         }
+        match self.facts.platform {
+            Platform::Linux => self.add_private_trees(),
+            Platform::MacOs => self.add_shared_devices(),
+        }
+    }
+
+    fn add_private_trees(&mut self) {
+        for (id, effect, name, why) in [
+            ("fs.dev", FsEffect::AllowWrite, "dev", "rule: private /dev"),
+            ("fs.proc", FsEffect::AllowWrite, "proc", "rule: own /proc"),
+            ("fs.sys", FsEffect::DenyWrite, "sys", "rule: switches of the kernel"),
+        ] {
+            self.add_built_in(id, effect, AbsPath::root().join(name), why);
+        }
+    }
+
+    /// The caller's own `/dev`: only what keeps nothing and leads to no device.
+    fn add_shared_devices(&mut self) {
+        let devices = AbsPath::root().join("dev");
+        for name in SHARED_DEVICES {
+            self.add_built_in("fs.dev", FsEffect::AllowWrite, devices.join(name), "rule: devices that every program uses");
+        }
+    }
+
+    fn add_built_in(&mut self, id: &str, effect: FsEffect, path: AbsPath, why: &'static str) {
+        self.rules.push(FsRule {
+            id: RuleId(id.to_owned()),
+            effect,
+            spelled: path.to_string(),
+            lexical: None,
+            matcher: Matcher::Path(path),
+            absolute: false,
+            create: matches!(id, "fs.runs" | "fs.tmp"),
+            origin: Origin::BuiltIn(why),
+        });
     }
 
     /// What srt keeps of runs is for the user alone: whoever could write it could lie about what other runs did. No `allowRead` lifts this.
@@ -257,7 +284,9 @@ impl Rules<'_> {
             }
         }
         let found = found?;
-        check_private_area(list, &found.path)?;
+        if self.facts.platform == Platform::Linux {
+            check_private_area(list, &found.path)?;
+        }
         let create = expanded.directory && expanded.pattern.is_none() && list.effect == FsEffect::AllowWrite;
         // What a denied name leads through must not be led elsewhere.
         if list.effect == FsEffect::DenyWrite {
@@ -320,7 +349,10 @@ impl Rules<'_> {
         let policy = FsPolicy::new(self.rules.clone());
         let found = scan::survey(&policy, self.lookup, depth);
         self.rules.extend(scan::git_directories(&found, self.lookup));
-        let policy = FsPolicy::new(self.rules);
+        let mut policy = FsPolicy::new(self.rules);
+        if self.facts.platform == Platform::MacOs {
+            policy = policy.with_moved_patterns();
+        }
         self.faults.extend(planted::links(&policy, self.lookup));
         if !self.faults.is_empty() {
             return Err(self.faults);
@@ -355,6 +387,9 @@ impl Rules<'_> {
         self.rules.extend(more);
     }
 }
+
+/// Names below `/dev` of macOS that may be written: null and its like, the caller's own descriptors and terminal, and two that the system's libraries open.
+const SHARED_DEVICES: &[&str] = &["null", "zero", "random", "urandom", "tty", "stdout", "stderr", "fd", "dtracehelper", "autofs_nowait"];
 
 /// Names below `/dev` that every run has.
 const DEVICE_NAMES: &[&str] =

@@ -21,6 +21,7 @@ fn facts() -> Facts {
         env: BTreeMap::new(),
         private_tmp: path("/tmp/srt-1000/0"),
         terminal: false,
+        platform: crate::host::Platform::Linux,
     }
 }
 
@@ -250,4 +251,17 @@ fn what_srt_keeps_of_runs_is_closed_whatever_the_settings_say() {
     }
     let linked = policy(&["/disk/state/", "/home/ada/.local/state -> /disk/state"], &open).unwrap();
     assert!(!linked.files.decide(&path("/disk/state/srt/violations"), Access::Read).allowed);
+}
+
+#[test]
+fn on_macos_devices_are_shared_and_names_need_no_broker() {
+    let facts = Facts { platform: crate::host::Platform::MacOs, ..facts() };
+    let settings = settings([&["**/.env", "/dev/disk9"], &[], &["."], &["missing"]]);
+    let policy = resolve(&settings, &facts, &Table::new(&["/w/", "/tmp/"])).unwrap();
+    let may = |target: &str| policy.files.decide(&path(target), Access::Write).allowed;
+    assert_eq!(["/dev/null", "/dev/fd/1", "/dev/disk0", "/dev", "/proc/x", "/w/x"].map(may), [true, true, false, false, false, true]);
+    assert!(!policy.files.decide(&path("/tmp/srt-1000/0/a/.env"), Access::Read).allowed, "moved there");
+    let plan = plan::build(&policy, &Support::elsewhere()).unwrap();
+    assert!(plan.seatbelt.is_some() && plan.files.steps.is_empty() && plan.gaps.is_empty());
+    assert!(plan_of(&["/w/"], [&[], &[], &["."], &[]]).seatbelt.is_none());
 }

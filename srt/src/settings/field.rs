@@ -99,6 +99,11 @@ impl<'n, 't> Field<'_, 'n, 't> {
     fn handle(&mut self, key: &Key, settings: &mut Settings) {
         match key.handling {
             Handling::Served(Reader(read)) => read(self, settings),
+            Handling::OnMacOs(Reader(read), why) => {
+                read(self, settings);
+                let remark = self.document.located(format!("{} has no effect here: {why}", self.at), self.value);
+                settings.macos_remarks.push(remark);
+            }
             Handling::Part => self.check(key.shape),
             Handling::Ignored => {}
             Handling::Said(why) => {
@@ -129,7 +134,7 @@ impl<'n, 't> Field<'_, 'n, 't> {
             Shape::Addresses => drop(self.addresses()),
             Shape::HeaderNames => drop(self.header_names()),
             Shape::Ports => drop(self.ports()),
-            Shape::MachNames => drop(self.texts_with(shape, entry::check_mach_name)),
+            Shape::MachNames => drop(self.mach_names()),
             Shape::TextMap => drop(self.text_map()),
             Shape::TextsMap => drop(self.texts_map()),
             Shape::Object(table) => self.walk(table, |part, key| part.check(key.shape)),

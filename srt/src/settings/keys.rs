@@ -73,6 +73,8 @@ pub struct Key {
 pub enum Handling {
     /// It goes into the settings.
     Served(Reader),
+    /// It goes into the settings and has an effect on macOS; a remark says why it has none elsewhere.
+    OnMacOs(Reader, &'static str),
     /// It belongs to an object that is read as a whole.
     Part,
     /// Its type is checked, and a remark says why it has no effect.
@@ -97,6 +99,11 @@ const fn key(table: Table, name: &'static str, shape: Shape, handling: Handling,
 /// The handling of a key that goes into the settings.
 const fn served(read: fn(&mut Field<'_, '_, '_>, &mut Settings)) -> Handling {
     Handling::Served(Reader(read))
+}
+
+/// The handling of a key that goes into the settings and has an effect on macOS only.
+const fn on_macos(why_not_here: &'static str, read: fn(&mut Field<'_, '_, '_>, &mut Settings)) -> Handling {
+    Handling::OnMacOs(Reader(read), why_not_here)
 }
 
 /// What a key holds.

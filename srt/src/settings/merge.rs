@@ -1,7 +1,7 @@
 //! Layers to settings.
 
 use super::load::Layers;
-use super::model::{CredentialSettings, FilesystemSettings, NetworkSettings, Settings};
+use super::model::{CredentialSettings, FilesystemSettings, MacOsSettings, NetworkSettings, Settings};
 
 /// Puts the layers together: lists are concatenated in the order of the layers; of values that stand alone, objects such as
 /// `parentProxy` included, the last layer that says one wins.
@@ -17,6 +17,7 @@ fn over(below: Settings, above: Settings) -> Settings {
         ignore_violations: joined(below.ignore_violations, above.ignore_violations),
         report_reads: above.report_reads.or(below.report_reads),
         enable_weaker_nested_sandbox: above.enable_weaker_nested_sandbox.or(below.enable_weaker_nested_sandbox),
+        macos: macos(below.macos, above.macos),
         accept_gaps: joined(below.accept_gaps, above.accept_gaps),
         unprotect: joined(below.unprotect, above.unprotect),
         mandatory_deny_search_depth: above.mandatory_deny_search_depth.or(below.mandatory_deny_search_depth),
@@ -24,6 +25,7 @@ fn over(below: Settings, above: Settings) -> Settings {
         profiles: joined(below.profiles, above.profiles),
         read_from: joined(below.read_from, above.read_from),
         remarks: joined(below.remarks, above.remarks),
+        macos_remarks: joined(below.macos_remarks, above.macos_remarks),
     }
 }
 
@@ -45,6 +47,16 @@ fn network(below: NetworkSettings, above: NetworkSettings) -> NetworkSettings {
         strip_response_headers: joined(below.strip_response_headers, above.strip_response_headers),
         allow_host_ports: joined(below.allow_host_ports, above.allow_host_ports),
         publish_ports: joined(below.publish_ports, above.publish_ports),
+    }
+}
+
+fn macos(below: MacOsSettings, above: MacOsSettings) -> MacOsSettings {
+    MacOsSettings {
+        allow_mach_lookup: joined(below.allow_mach_lookup, above.allow_mach_lookup),
+        allow_local_binding: above.allow_local_binding.or(below.allow_local_binding),
+        enable_weaker_network_isolation: above.enable_weaker_network_isolation.or(below.enable_weaker_network_isolation),
+        allow_apple_events: above.allow_apple_events.or(below.allow_apple_events),
+        allow_pty: above.allow_pty.or(below.allow_pty),
     }
 }
 

@@ -30,6 +30,8 @@ pub use flags::FlagSettings;
 pub use keys::{Handling, Key, Reader, Shape, Table, keys};
 pub use load::{HOME_FILE, Layers, Sources, load, load_with_text, parse_text};
 pub use merge::merge;
-pub use model::{CredentialSettings, FilesystemSettings, MitmProxySettings, NetworkSettings, ParentProxySettings, PathEntry, Settings};
+pub use model::{
+    CredentialSettings, FilesystemSettings, MacOsSettings, MitmProxySettings, NetworkSettings, ParentProxySettings, PathEntry, Settings,
+};
 pub use preset::{preset_names, preset_summary, preset_text};
 pub use variable::{Piece, pieces};

@@ -32,6 +32,8 @@ pub struct Settings {
     pub report_reads: Option<Located<bool>>,
     /// Run with what a container leaves of the layers; see DESIGN section 9.
     pub enable_weaker_nested_sandbox: Option<Located<bool>>,
+    /// What only macOS asks for.
+    pub macos: MacOsSettings,
     /// Names of gaps that are accepted.
     pub accept_gaps: Vec<Located<String>>,
     /// Names of protected-path rows that are lifted.
@@ -47,6 +49,23 @@ pub struct Settings {
     /// Keys that were understood and have no effect on this platform or in this program, each with the sentence that says why.
     /// Shown under `--debug`.
     pub remarks: Vec<Located<String>>,
+    /// The same for keys that have an effect on macOS and nowhere else.
+    pub macos_remarks: Vec<Located<String>>,
+}
+
+/// Keys of the top level and of `network` that have an effect on macOS and nowhere else.
+#[derive(Clone, Debug, Default)]
+pub struct MacOsSettings {
+    /// `network.allowMachLookup`.
+    pub allow_mach_lookup: Vec<Located<String>>,
+    /// `network.allowLocalBinding`.
+    pub allow_local_binding: Option<Located<bool>>,
+    /// `enableWeakerNetworkIsolation`.
+    pub enable_weaker_network_isolation: Option<Located<bool>>,
+    /// `allowAppleEvents`.
+    pub allow_apple_events: Option<Located<bool>>,
+    /// `allowPty`.
+    pub allow_pty: Option<Located<bool>>,
 }
 
 /// The `network` table.

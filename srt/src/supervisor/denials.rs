@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::time::SystemTime;
 
 use crate::backend::{Denied, DeniedTarget, call_name};
-use crate::policy::{FsEffect, FsPolicy, FsRule, Matcher};
-use crate::violation::{Event, Kind, Process, RuleRef, Source};
+use crate::policy::{FsPolicy, FsRule};
+use crate::violation::{Event, Kind, Process, RuleRef, Source, file_advice, file_reason};
 
 /// The event of one refused call. The rule's origin is looked up by its name; `policy` may be newer than the refusal.
 pub(super) fn event(denied: &Denied, policy: &FsPolicy, process: Option<Process>) -> Event {
@@ -36,11 +36,8 @@ pub(super) fn event(denied: &Denied, policy: &FsPolicy, process: Option<Process>
 }
 
 fn reason(denied: &Denied, rule: Option<&FsRule>) -> &'static str {
-    match (rule.map(|rule| (rule.effect, &rule.matcher)), &denied.target) {
-        (Some((FsEffect::DenyRead, _)), _) => "reading is denied there",
-        (Some((_, Matcher::Protected(name))), _) => name.reason,
-        (Some(_), _) if denied.rule == "fs.default-write" => "it lies outside allowWrite",
-        (Some(_), _) => "writing is denied there",
+    match (rule, &denied.target) {
+        (Some(rule), _) => file_reason(rule),
         (None, DeniedTarget::Socket(_)) => "the socket is not on the list",
         (None, DeniedTarget::Call(_)) if denied.rule == "syscall.set-id" => "a set-id file would be root's",
         (None, DeniedTarget::Call(_)) => "the system-call filter refuses it",
@@ -49,15 +46,11 @@ fn reason(denied: &Denied, rule: Option<&FsRule>) -> &'static str {
     }
 }
 
-/// The line of settings that would allow it. A denial that the user wrote is not to be worked around.
+/// The line of settings that would allow it.
 fn allow(kind: Kind, target: &str, rule: Option<&FsRule>) -> Option<String> {
-    match (kind, rule) {
-        (_, Some(FsRule { matcher: Matcher::Protected(name), .. })) => Some(format!("add {:?} to unprotect", name.name)),
-        (Kind::FsWrite, Some(rule)) if rule.id.0 == "fs.default-write" => Some(format!("add {target:?} to filesystem.allowWrite")),
-        (Kind::FsRead | Kind::FsWrite, Some(rule)) if rule.effect == FsEffect::DenyRead && !rule.absolute => {
-            Some(format!("add {target:?} to filesystem.allowRead"))
-        }
-        (Kind::UnixConnect, _) => Some(format!("add {target:?} to network.allowUnixSockets")),
+    match (kind, file_advice(kind, target, rule)) {
+        (_, Some(advice)) => Some(advice),
+        (Kind::UnixConnect, None) => Some(format!("add {target:?} to network.allowUnixSockets")),
         _ => None,
     }
 }

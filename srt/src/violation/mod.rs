@@ -5,6 +5,7 @@
 
 mod collector;
 mod event;
+mod file_rule;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod ignore;
@@ -19,6 +20,7 @@ mod time;
 
 pub use collector::{EventSink, Report};
 pub use event::{Event, Kind, Process, RuleRef, Source};
+pub(crate) use file_rule::{file_advice, file_reason};
 pub use ignore::IgnoreRules;
 pub use render::{escaped as escaped_json, list, summary};
 pub use sanitise::sanitise;

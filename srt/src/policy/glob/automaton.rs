@@ -1,5 +1,6 @@
 //! A pattern as a nondeterministic automaton, run with a set of states.
 
+use super::GlobPiece;
 use super::parse::Token;
 
 /// What one state does with the next character.
@@ -78,6 +79,21 @@ impl Automaton {
     /// Does it match one text only?
     pub(super) fn is_plain(&self) -> bool {
         self.0.iter().all(|step| matches!(step, Step::Literal(_) | Step::Byte(_)))
+    }
+
+    /// What it was compiled from.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = GlobPiece<'_>> {
+        self.0.iter().filter_map(|step| match step {
+            Step::Literal(character) => Some(GlobPiece::Literal(*character)),
+            // No name of macOS, for which pieces are written, holds such a byte (APFS): any character that no pattern means will do.
+            Step::Byte(_) => Some(GlobPiece::Literal(char::REPLACEMENT_CHARACTER)),
+            Step::One => Some(GlobPiece::One),
+            Step::Set(ranges) => Some(GlobPiece::Set(ranges)),
+            Step::Run => Some(GlobPiece::Run),
+            Step::Deep => Some(GlobPiece::Deep),
+            Step::Directories => Some(GlobPiece::Directories),
+            Step::Inside => None,
+        })
     }
 
     /// The states after reading `bytes` from the start.

@@ -57,6 +57,11 @@ impl<'n, 't> Field<'_, 'n, 't> {
         self.texts_with(Shape::HeaderNames, entry::check_header_name)
     }
 
+    /// A list of Mach service names.
+    pub(in crate::settings) fn mach_names(&mut self) -> Vec<Located<String>> {
+        self.texts_with(Shape::MachNames, entry::check_mach_name)
+    }
+
     /// A list of TCP ports.
     pub(in crate::settings) fn ports(&mut self) -> Vec<Located<u16>> {
         self.each(Shape::Ports, |element| element.port())

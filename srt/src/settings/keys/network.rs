@@ -2,7 +2,7 @@
 
 use super::Handling::{Part, Refused, Said, TrueRefused};
 use super::Shape::{Addresses, Any, Bool, Domains, HeaderNames, Integer, MachNames, Object, OneOf, Paths, Ports, Text, TextMap};
-use super::{Key, Table, key, served};
+use super::{Key, Table, key, on_macos, served};
 use crate::policy::DomainList::{Allow, Deny};
 use crate::settings::network;
 
@@ -69,15 +69,17 @@ pub(super) const KEYS: &[Key] = &[
         Table::Network,
         "allowLocalBinding",
         Bool,
-        Said("the sandbox has a loopback of its own, on which programs may always listen and connect"),
+        on_macos("the sandbox has a loopback of its own, on which programs may always listen and connect", |field, settings| {
+            settings.macos.allow_local_binding = field.boolean();
+        }),
         "true",
-        "macOS: listen on local ports.",
+        "macOS: listen on local ports, and connect to every port of the loopback.",
     ),
     key(
         Table::Network,
         "allowMachLookup",
         MachNames,
-        Said("belongs to macOS"),
+        on_macos("belongs to macOS", |field, settings| settings.macos.allow_mach_lookup = field.mach_names()),
         r#"["com.apple.system.*"]"#,
         "macOS: Mach services that may be looked up.",
     ),

@@ -2,7 +2,7 @@
 
 use super::Handling::{Ignored, Said, TrueRefused};
 use super::Shape::{AbsolutePath, Bool, Integer, Object, Text, Texts, TextsMap};
-use super::{Key, Table, key, served};
+use super::{Key, Table, key, on_macos, served};
 
 const MACOS: &str = "belongs to macOS";
 const HELPER: &str = "srt starts no helper program";
@@ -114,9 +114,30 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         "Allow the command to make user namespaces.",
     ),
-    key(Table::Root, "enableWeakerNetworkIsolation", Bool, Said(MACOS), "true", "macOS: reach the trust daemon."),
-    key(Table::Root, "allowAppleEvents", Bool, Said(MACOS), "true", "macOS: send Apple events and open applications."),
-    key(Table::Root, "allowPty", Bool, Said("pseudo-terminals are always allowed on Linux"), "true", "macOS: make pseudo-terminals."),
+    key(
+        Table::Root,
+        "enableWeakerNetworkIsolation",
+        Bool,
+        on_macos(MACOS, |field, settings| settings.macos.enable_weaker_network_isolation = field.boolean()),
+        "true",
+        "macOS: reach the trust daemon.",
+    ),
+    key(
+        Table::Root,
+        "allowAppleEvents",
+        Bool,
+        on_macos(MACOS, |field, settings| settings.macos.allow_apple_events = field.boolean()),
+        "true",
+        "macOS: send Apple events and open applications.",
+    ),
+    key(
+        Table::Root,
+        "allowPty",
+        Bool,
+        on_macos("pseudo-terminals are always allowed on Linux", |field, settings| settings.macos.allow_pty = field.boolean()),
+        "true",
+        "macOS: make pseudo-terminals.",
+    ),
     key(
         Table::Root,
         "ripgrep",

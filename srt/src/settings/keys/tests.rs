@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::settings::MacOsSettings;
 use crate::settings::document::Name;
 use crate::settings::load::parse;
 
@@ -114,6 +115,22 @@ fn every_inert_key_leaves_a_remark_and_nothing_else() {
         assert_eq!(remarks, [format!("{} has no effect: {why}", key.path())]);
         assert_eq!(format!("{settings:?}"), nothing, "{}", key.path());
     }
+}
+
+#[test]
+fn keys_of_macos_reach_the_settings_and_leave_a_remark_for_other_systems() {
+    let mut found = 0;
+    for key in keys() {
+        let Handling::OnMacOs(_, why) = key.handling else { continue };
+        let (settings, faults) = read(&file(key, key.example));
+        assert_eq!(faults, [""; 0], "{}", key.path());
+        assert_ne!(format!("{:?}", settings.macos), format!("{:?}", MacOsSettings::default()), "{}", key.path());
+        let remarks: Vec<_> = settings.macos_remarks.into_iter().map(|remark| remark.value).collect();
+        assert_eq!(remarks, [format!("{} has no effect here: {why}", key.path())]);
+        assert!(settings.remarks.is_empty(), "{}", key.path());
+        found += 1;
+    }
+    assert_eq!(found, 5);
 }
 
 #[test]
