@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::wire::{self, Answer, Line, Shown};
 
 /// Bytes of status lines that are kept of a run.
-const KEPT: usize = 16 * 1024;
+const KEPT: usize = 4 * 1024;
 
 /// Somebody who is told of everything on this host, and is no client.
 pub(super) trait Sink {
