@@ -17,6 +17,7 @@ const EXPECTED: &[Expected] = &[
     // The guest has no network, and no tool chain: both are large.
     Expected { reason: "there is no Rust toolchain", kernels: EVERYWHERE },
     Expected { reason: "go is not installed", kernels: EVERYWHERE },
+    Expected { reason: "no bpftool", kernels: EVERYWHERE },
 ];
 
 /// What is wrong with the record of skips.

@@ -50,7 +50,8 @@ impl Request {
 
     /// What CI runs.
     pub(crate) fn of_ci() -> Self {
-        Request { kernels: vec!["6.1".into(), "7".into()], subset: true, filters: Vec::new() }
+        let filters = subset::IN_CI.iter().map(|area| (*area).to_owned()).collect();
+        Request { kernels: vec!["6.1".into(), "7".into()], subset: true, filters }
     }
 
     /// For the test program.
