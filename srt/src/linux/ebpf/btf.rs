@@ -56,8 +56,8 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 impl<'a> Btf<'a> {
-    /// Reads a description; remembers structures and functions for which `wanted` holds.
-    pub(super) fn parse(bytes: &'a [u8], wanted: impl Fn(&[u8]) -> bool) -> Option<Btf<'a>> {
+    /// Reads a description; remembers these structures and functions.
+    pub(super) fn parse(bytes: &'a [u8], structures: &[impl AsRef<[u8]>], functions: &[impl AsRef<[u8]>]) -> Option<Btf<'a>> {
         if u16::from_ne_bytes(*bytes.first_chunk()?) != MAGIC {
             return None;
         }
@@ -76,12 +76,10 @@ impl<'a> Btf<'a> {
             let found = btf.at(at)?;
             let id = btf.starts.len() as u32;
             btf.starts.push(at as u32);
-            if matches!(found.kind, STRUCT | FUNC) {
-                let name = btf.name(found.name)?;
-                if wanted(name) {
-                    let names = if found.kind == STRUCT { &mut btf.structs } else { &mut btf.functions };
-                    names.entry(name).or_insert(id);
-                }
+            match found.kind {
+                STRUCT => remember(&mut btf.structs, structures, btf.strings, found.name, id)?,
+                FUNC => remember(&mut btf.functions, functions, btf.strings, found.name, id)?,
+                _ => {}
             }
             at = found.body.checked_add(body_length(found)?)?;
         }
@@ -134,6 +132,7 @@ impl<'a> Btf<'a> {
         Some(&rest[..rest.iter().position(|byte| *byte == 0)?])
     }
 
+
     /// Bits to a field, and its type. Fields of members without a name are the structure's own.
     fn field(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
         let structure = self.get(self.resolved(id)?)?;
@@ -168,6 +167,22 @@ impl<'a> Btf<'a> {
         }
         None
     }
+}
+
+/// Keeps the number of a name that is wanted. Names are compared where they lie: there are a hundred thousand.
+fn remember<'a>(
+    names: &mut HashMap<&'a [u8], u32>,
+    wanted: &[impl AsRef<[u8]>],
+    strings: &'a [u8],
+    name: u32,
+    id: u32,
+) -> Option<()> {
+    let rest = strings.get(name as usize..)?;
+    let is_here = |wanted: &[u8]| rest.starts_with(wanted) && rest.get(wanted.len()) == Some(&0);
+    if let Some(found) = wanted.iter().map(AsRef::as_ref).find(|wanted| is_here(wanted)) {
+        names.entry(&rest[..found.len()]).or_insert(id);
+    }
+    Some(())
 }
 
 /// Bytes that follow the fixed part.
@@ -251,10 +266,12 @@ mod tests {
         writer.bytes()
     }
 
+    const ALL: &[&str] = &["qstr", "dentry", "__x64_sys_openat"];
+
     #[test]
     fn fields_are_found_through_members_without_names_and_other_names_of_types() {
         let bytes = sample();
-        let btf = Btf::parse(&bytes, |_| true).unwrap();
+        let btf = Btf::parse(&bytes, ALL, ALL).unwrap();
         assert_eq!(btf.offset("dentry", &["d_name", "name"]), Some(8));
         assert_eq!(btf.offset("dentry", &["d_flags"]), Some(0));
         assert_eq!(btf.offset("dentry", &["gone"]), None);
@@ -264,7 +281,7 @@ mod tests {
     #[test]
     fn only_what_is_wanted_is_remembered() {
         let bytes = sample();
-        let btf = Btf::parse(&bytes, |name| name == b"qstr").unwrap();
+        let btf = Btf::parse(&bytes, &["qstr"], ALL).unwrap();
         assert_eq!((btf.size("qstr"), btf.size("dentry")), (Some(8), None));
     }
 
@@ -272,7 +289,7 @@ mod tests {
     fn no_cut_and_no_changed_byte_makes_it_panic() {
         let bytes = sample();
         let ask = |bytes: &[u8]| {
-            if let Some(btf) = Btf::parse(bytes, |_| true) {
+            if let Some(btf) = Btf::parse(bytes, ALL, ALL) {
                 let _ = btf.offset("dentry", &["d_name", "name"]);
                 let _ = btf.size("qstr");
             }

@@ -8,7 +8,7 @@
 use aya::maps::{HashMap, MapData, RingBuf};
 use aya::programs::{FExit, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
-use srt_ebpf::Sandbox;
+use srt_ebpf::{Layout, Sandbox};
 
 use super::calls::{self, FILTER, Scope};
 use super::{btf, layout};
@@ -76,19 +76,15 @@ impl Program {
     /// # Errors
     /// The kernel does not describe itself, or refuses.
     pub fn load(scope: Scope, way: Way, buffer: u32) -> Result<Program, Fault> {
-        let bytes = std::fs::read(btf::KERNEL).map_err(|error| Fault::os(format!("read {}", btf::KERNEL), error))?;
-        let mut functions = calls::functions(scope);
-        if scope == Scope::All {
-            functions.push(FILTER.to_owned());
-        }
-        let wanted = |name: &[u8]| {
-            layout::STRUCTURES.iter().any(|structure| structure.as_bytes() == name)
-                || functions.iter().any(|function| function.as_bytes() == name)
-        };
-        let kernel = btf::Btf::parse(&bytes, wanted).ok_or_else(|| Fault::new(format!("read {}", btf::KERNEL), "it is not understood"))?;
-        let layout = layout::of(&kernel).map_err(|name| Fault::new("use eBPF", format!("this kernel has no {name} as it is known")))?;
+        let functions = functions(scope, way);
+        // aya begins with reading all that the kernel says of itself, which is not used here and takes longest: it goes on beside our own reading.
+        let (kernel, loader) = std::thread::scope(|scope| {
+            let loader = scope.spawn(EbpfLoader::new);
+            (describe(&functions), loader.join())
+        });
+        let (layout, targets) = kernel?;
         let calls = calls::table();
-        let mut loader = EbpfLoader::new();
+        let mut loader = loader.map_err(|_| Fault::new("load the eBPF program", "its loader failed"))?;
         loader.btf(None).verifier_log_level(VerifierLogLevel::DISABLE).map_max_entries("RECORDS", buffer);
         loader.override_global("LAYOUT", layout.as_bytes(), true).override_global("CALLS", calls.as_bytes(), true);
         // What no call of this scope has, the verifier need not look at.
@@ -96,7 +92,7 @@ impl Program {
         loader.override_global("PAIRS", &pairs, true);
         let mut ebpf = loader.load(OBJECT).map_err(|error| fault("load the eBPF program")(&error))?;
         let attached = match way {
-            Way::Calls => attach(&mut ebpf, &kernel, &functions)?,
+            Way::Calls => attach(&mut ebpf, &targets)?,
             Way::EveryCall => attach_every_call(&mut ebpf)?,
         };
         let mut map = |name: &str| ebpf.take_map(name).ok_or_else(|| Fault::new("load the eBPF program", format!("it has no map {name}")));
@@ -130,13 +126,42 @@ impl Program {
     }
 }
 
+/// A function of the kernel, and its number where this kernel has it.
+struct Target {
+    function: String,
+    id: Option<u32>,
+}
+
+fn functions(scope: Scope, way: Way) -> Vec<String> {
+    match (way, scope) {
+        (Way::EveryCall, _) => Vec::new(),
+        (Way::Calls, Scope::Reads) => calls::functions(scope),
+        (Way::Calls, Scope::All) => calls::functions(scope).into_iter().chain([FILTER.to_owned()]).collect(),
+    }
+}
+
+/// What must be known of the running kernel.
+fn describe(functions: &[String]) -> Result<(Layout, Vec<Target>), Fault> {
+    let bytes = std::fs::read(btf::KERNEL).map_err(|error| Fault::os(format!("read {}", btf::KERNEL), error))?;
+    let kernel = btf::Btf::parse(&bytes, layout::STRUCTURES, functions);
+    let kernel = kernel.ok_or_else(|| Fault::new(format!("read {}", btf::KERNEL), "it is not understood"))?;
+    let layout = layout::of(&kernel).map_err(|name| Fault::new("use eBPF", format!("this kernel has no {name} as it is known")))?;
+    let target = |function: &String| Target { id: kernel.function(function), function: function.clone() };
+    Ok((layout, functions.iter().map(target).collect()))
+}
+
 /// Each call by itself where the kernel lets us; all of them otherwise.
-fn attach(ebpf: &mut Ebpf, kernel: &btf::Btf<'_>, functions: &[String]) -> Result<Attached, Fault> {
+fn attach(ebpf: &mut Ebpf, targets: &[Target]) -> Result<Attached, Fault> {
     let mut missing = Vec::new();
-    for (place, function) in functions.iter().enumerate() {
+    let btf = Btf::parse(&described(targets), Endianness::default()).map_err(|error| fault("attach the eBPF program")(&error))?;
+    for (place, Target { function, id }) in targets.iter().enumerate() {
         debug_assert!(place <= HOOKS, "there are parts for so many calls, and one for the filter");
         let name = if function == FILTER { "filtered".to_owned() } else { format!("call_{place:02}") };
-        if let Err(cause) = attach_call(ebpf, kernel, &name, function) {
+        let attached = match id {
+            Some(_) => attach_call(ebpf, &btf, &name, function),
+            None => Err(Fault::new("attach", "this kernel has no such function")),
+        };
+        if let Err(cause) = attached {
             tracing::debug!("ebpf: {function}: {cause}");
             missing.push(function.clone());
         }
@@ -148,12 +173,10 @@ fn attach(ebpf: &mut Ebpf, kernel: &btf::Btf<'_>, functions: &[String]) -> Resul
     Ok(Attached::Calls { missing })
 }
 
-fn attach_call(ebpf: &mut Ebpf, kernel: &btf::Btf<'_>, name: &str, function: &str) -> Result<(), Fault> {
-    let id = kernel.function(function).ok_or_else(|| Fault::new("attach", "this kernel has no such function"))?;
-    let btf = only(function, id).ok_or_else(|| Fault::new("attach", "aya does not understand the description"))?;
+fn attach_call(ebpf: &mut Ebpf, btf: &Btf, name: &str, function: &str) -> Result<(), Fault> {
     let program = ebpf.program_mut(name).ok_or_else(|| Fault::new("attach", format!("the object has no part {name}")))?;
     let program: &mut FExit = program.try_into().map_err(|error| fault("attach")(&error))?;
-    program.load(function, &btf).map_err(|error| fault("load")(&error))?;
+    program.load(function, btf).map_err(|error| fault("load")(&error))?;
     program.attach().map_err(|error| fault("attach")(&error))?;
     Ok(())
 }
@@ -166,19 +189,24 @@ fn attach_every_call(ebpf: &mut Ebpf) -> Result<Attached, Fault> {
     Ok(Attached::EveryCall)
 }
 
-/// A description in which nothing has a name but one function, under its number.
+/// A description in which nothing has a name but these functions, each under its number.
 ///
-/// aya finds the number of a function by its name, in all that a kernel says of itself, which takes 14 ms to parse; the number is known here.
-fn only(function: &str, id: u32) -> Option<Btf> {
+/// aya finds the number of a function by its name, in a description of the whole kernel, which takes 14 ms to parse; the numbers are known here.
+fn described(targets: &[Target]) -> Vec<u8> {
     const FORWARD: u32 = 7 << 24;
     const FUNCTION: u32 = 12 << 24;
-    let mut types = Vec::with_capacity(id as usize * 12);
+    let mut known: Vec<(u32, &str)> = targets.iter().filter_map(|target| Some((target.id?, target.function.as_str()))).collect();
+    known.sort_unstable();
+    let mut strings = vec![0];
+    let mut types = Vec::new();
     let mut push = |words: [u32; 3]| words.iter().for_each(|word| types.extend(word.to_ne_bytes()));
-    for _ in 1..id {
-        push([0, FORWARD, 0]);
+    let mut next = 1;
+    for (id, function) in known {
+        (next..id).for_each(|_| push([0, FORWARD, 0]));
+        push([strings.len() as u32, FUNCTION, 0]);
+        strings.extend(function.bytes().chain([0]));
+        next = id + 1;
     }
-    push([1, FUNCTION, 0]);
-    let strings: Vec<u8> = [0].into_iter().chain(function.bytes()).chain([0]).collect();
     let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
     bytes.extend([1, 0]);
     for word in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
@@ -186,5 +214,20 @@ fn only(function: &str, id: u32) -> Option<Btf> {
     }
     bytes.extend(types);
     bytes.extend(strings);
-    Btf::parse(&bytes, Endianness::default()).ok()
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_found_under_their_numbers() {
+        let target = |function: &str, id| Target { function: function.to_owned(), id };
+        let bytes = described(&[target("b", Some(70_000)), target("gone", None), target("a", Some(3)), target("c", Some(4))]);
+        let names = ["a", "b", "c", "gone"];
+        let read = btf::Btf::parse(&bytes, &[""; 0], &names).unwrap();
+        assert_eq!(names.map(|name| read.function(name)), [Some(3), Some(70_000), Some(4), None]);
+        assert!(Btf::parse(&bytes, Endianness::default()).is_ok(), "aya understands it");
+    }
 }
