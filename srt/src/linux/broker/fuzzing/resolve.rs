@@ -131,9 +131,10 @@ fn is_where_it_says(place: &Place) {
 fn not_of_others(path: &AbsPath) {
     let mut names = path.components();
     let process = if names.next() == Some(OsStr::new("proc")) { names.next() } else { None };
-    let number = process.and_then(|name| name.to_str()?.parse::<u32>().ok());
-    let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
-    assert!(number.is_none_or(|number| number == std::process::id() || number == thread), "{path}");
+    // No process has a number that is larger.
+    let number = process.and_then(|name| name.to_str()?.parse::<i32>().ok());
+    let own = [rustix::process::getpid(), rustix::thread::gettid()].map(|own| own.as_raw_nonzero().get());
+    assert!(number.is_none_or(|number| own.contains(&number)), "{path}");
 }
 
 /// Outside procfs, where `self` is a link for the kernel and none here.
