@@ -14,6 +14,8 @@ pub const TARGETS: &[Target] = &[
     ("control", crate::supervisor::fuzzing::control),
     ("dns", crate::proxy::fuzz_dns),
     ("domains", crate::policy::fuzzing::domains),
+    #[cfg(target_os = "linux")]
+    ("ebpf_record", crate::supervisor::fuzzing::record),
     ("glob", crate::policy::fuzzing::glob),
     ("http", crate::proxy::fuzzing::http),
     ("parent", crate::proxy::fuzzing::parent),

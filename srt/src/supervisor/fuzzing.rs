@@ -80,3 +80,28 @@ fn message_is_as_said(line: &str) {
         Err(_) => assert!(kind.is_some(), "{line}"),
     }
 }
+
+/// A record of the kernel's program: it is read back to the byte or refused, and whatever it says, it names a denial of the policy or none.
+#[cfg(target_os = "linux")]
+pub(crate) fn record(data: &[u8]) {
+    use srt_ebpf::Record;
+
+    use super::records::{Named, denial};
+    use crate::policy::testing::rule;
+    use crate::policy::{AbsPath, FsEffect, FsPolicy, Matcher};
+
+    let Some(parsed) = Record::parse(data) else { return };
+    let mut again = parsed.record.as_bytes().to_vec();
+    (0..5).for_each(|place| again.extend(parsed.text(place)));
+    assert_eq!(again, data);
+    assert!(parsed.names(0).chain(parsed.names(2)).all(|name| !name.is_empty() && !name.contains(&0)));
+    let at = |path: &str| Matcher::Path(AbsPath::new(path).expect("absolute"));
+    let rules = vec![rule("fs.deny-read.0", FsEffect::DenyRead, at("/home")), rule("fs.allow-write.0", FsEffect::AllowWrite, at("/work"))];
+    let policy = FsPolicy::new(rules);
+    for broker in [false, true] {
+        if let Some((denied, _)) = denial(&parsed, &policy, broker, &Named) {
+            assert_eq!(i64::from(denied.errno), i64::from(parsed.record.errno));
+            assert!(!denied.rule.is_empty());
+        }
+    }
+}

@@ -28,6 +28,36 @@ impl Outside for crate::host::HostLookup {
     }
 }
 
+/// A host on which everything is there, is no link, and is the caller's.
+#[cfg(any(test, fuzzing))]
+pub(super) struct Named;
+
+#[cfg(any(test, fuzzing))]
+impl PathLookup for Named {
+    fn real_path(&self, path: &AbsPath) -> std::io::Result<crate::policy::RealPath> {
+        Ok(crate::policy::RealPath { path: path.clone(), kind: Some(crate::policy::FileKind::Other), links: Vec::new() })
+    }
+
+    fn children(&self, _: &AbsPath) -> std::io::Result<Vec<(std::ffi::OsString, crate::policy::FileKind)>> {
+        Ok(Vec::new())
+    }
+
+    fn link_text(&self, _: &AbsPath) -> std::io::Result<std::ffi::OsString> {
+        Err(std::io::ErrorKind::InvalidInput.into())
+    }
+
+    fn first_bytes(&self, _: &AbsPath) -> std::io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+}
+
+#[cfg(any(test, fuzzing))]
+impl Outside for Named {
+    fn may(&self, _: &AbsPath, _: rustix::fs::Access) -> bool {
+        true
+    }
+}
+
 /// The denial that a record tells of, and its kind where the target does not say it; `None` where the policy had no part in it, or a broker tells of it.
 pub(super) fn denial(parsed: &Parsed<'_>, policy: &FsPolicy, broker: bool, outside: &dyn Outside) -> Option<(Denied, Option<Kind>)> {
     let record = &parsed.record;

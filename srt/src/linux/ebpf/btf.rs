@@ -132,7 +132,6 @@ impl<'a> Btf<'a> {
         Some(&rest[..rest.iter().position(|byte| *byte == 0)?])
     }
 
-
     /// Bits to a field, and its type. Fields of members without a name are the structure's own.
     fn field(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
         let structure = self.get(self.resolved(id)?)?;
@@ -170,13 +169,7 @@ impl<'a> Btf<'a> {
 }
 
 /// Keeps the number of a name that is wanted. Names are compared where they lie: there are a hundred thousand.
-fn remember<'a>(
-    names: &mut HashMap<&'a [u8], u32>,
-    wanted: &[impl AsRef<[u8]>],
-    strings: &'a [u8],
-    name: u32,
-    id: u32,
-) -> Option<()> {
+fn remember<'a>(names: &mut HashMap<&'a [u8], u32>, wanted: &[impl AsRef<[u8]>], strings: &'a [u8], name: u32, id: u32) -> Option<()> {
     let rest = strings.get(name as usize..)?;
     let is_here = |wanted: &[u8]| rest.starts_with(wanted) && rest.get(wanted.len()) == Some(&0);
     if let Some(found) = wanted.iter().map(AsRef::as_ref).find(|wanted| is_here(wanted)) {
