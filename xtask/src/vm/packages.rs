@@ -59,7 +59,7 @@ fn read(listed: &str) -> (BTreeMap<String, Package>, BTreeMap<String, String>) {
     (packages, provided)
 }
 
-/// `a (>= 1) | b:any, c` is [[a, b], [c]].
+/// `a (>= 1) | b:any, c` is `[[a, b], [c]]`.
 fn relations(text: &str) -> Vec<Vec<String>> {
     let bare = |name: &str| name.trim().split([' ', ':', '(']).next().unwrap_or_default().to_owned();
     let alternatives = |relation: &str| relation.split('|').map(bare).filter(|name| !name.is_empty()).collect::<Vec<_>>();
