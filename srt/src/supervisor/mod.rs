@@ -131,6 +131,10 @@ async fn supervise(running: &mut Running, policy: Policy, published: Published, 
     let mut session = Session::start(policy, sink.clone(), Ways { on_files, ..ways });
     let questions = Questions { files, events: sink, admission: RefCell::default(), told: RefCell::default() };
     let mut end = watch(running, &mut session, &questions, &mut reporter, published).await.unwrap_or_else(End::from);
+    if reporter.holds_the_command() {
+        // srt has failed, and letting go of the gate would start what must not be run any more.
+        let _ = rustix::process::pidfd_send_signal(&running.init, rustix::process::Signal::KILL);
+    }
     end.remarks.extend(reporter.finish());
     session.finish(&end).await;
     end

@@ -80,6 +80,11 @@ impl Reporter {
         }
     }
 
+    /// Does the command still wait for us?
+    pub(super) fn holds_the_command(&self) -> bool {
+        self.gate.is_some()
+    }
+
     /// Watches the sandbox with this pid namespace, and lets the command start.
     pub(super) fn begin(&mut self, namespace: Option<OwnedFd>) -> Option<News> {
         let feed =

@@ -2,7 +2,7 @@
 
 /// The areas that CI runs on an emulated machine: those that meet the kernel most directly. All of them together would take hours on two busy processors.
 pub(super) const IN_CI: &[&str] =
-    &["ebpf::", "layers::", "masks::", "filesystem::", "name_rules::", "seccomp::", "unix_socket_paths::", "transparent::"];
+    &["ebpf::", "layers::", "masks::", "seccomp::"];
 
 /// Tests whose names hold this text are left out.
 pub(super) struct LeftOut {
