@@ -86,7 +86,7 @@ impl Names {
         let listener = socket(libc::AF_UNIX.into(), libc::SOCK_DGRAM.into(), 0)?;
         let listener = std::os::fd::IntoRawFd::into_raw_fd(listener).into();
         let (place, length) = self.server.place();
-        raw(libc::SYS_bind, [listener, place, length, 0, 0, 0])?;
+        again(|| raw(libc::SYS_bind, [listener, place, length, 0, 0, 0]))?;
         let [file, moved, linked] = [&self.file, &self.moved, &self.linked].map(address);
         let mut tally = Tally::default();
         for _ in 0..rounds {
