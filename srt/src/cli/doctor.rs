@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -18,7 +17,7 @@ pub(super) fn doctor(options: &Options, json: bool) -> Result<u8, Error> {
     let mut support = prepare::support(options, true);
     backend::try_namespaces(&mut support);
     let ebpf = backend::try_ebpf(&mut support);
-    let report = Report { support, ebpf_host: ebpf, monitor_service: backend::try_service(&socket_of_monitor()) };
+    let report = Report { support, ebpf_host: ebpf, monitor_service: backend::try_service(&prepare::service_socket()) };
     let text = if json {
         serde_json::to_string_pretty(&report).map_err(|error| Fault::new("print the report", error))? + "\n"
     } else {
@@ -37,11 +36,6 @@ struct Report {
     support: Support,
     ebpf_host: EbpfTrial,
     monitor_service: ServiceTrial,
-}
-
-/// Where `srt monitor` listens; tests have one of their own.
-fn socket_of_monitor() -> PathBuf {
-    std::env::var_os("SRT_MONITOR_SOCKET").map_or_else(|| "/run/srt/monitor.sock".into(), PathBuf::from)
 }
 
 fn render(report: &Report) -> String {

@@ -18,11 +18,10 @@ pub struct Asked {
 /// Serves to the end; 0.
 #[cfg(target_os = "linux")]
 pub(super) fn monitor(asked: Asked) -> Result<u8, Error> {
-    use crate::monitor::{SOCKET, Setup, attach, monitor};
+    use crate::monitor::{Setup, attach, monitor};
 
     let given = passed();
-    let named = asked.socket.or_else(|| std::env::var_os("SRT_MONITOR_SOCKET").map(PathBuf::from));
-    let socket = named.unwrap_or_else(|| SOCKET.into());
+    let socket = asked.socket.unwrap_or_else(super::prepare::service_socket);
     let _ = crate::backend::ignore_sigpipe();
     if asked.json && given.is_none() && asked.otlp.is_none() && attach(&socket, &mut std::io::stdout())? {
         return Ok(0);

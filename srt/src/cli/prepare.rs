@@ -89,16 +89,21 @@ fn unexplained() -> Error {
 pub(super) fn plan(options: &Options, decided: &Decided) -> Result<(Plan, Support), Error> {
     let mut support = support(options, decided.policy.report_reads);
     if !options.without.iter().any(|layer| layer == "ebpf") {
-        support.monitor = monitor(&decided.facts);
+        support.monitor = monitor();
     }
     Ok((plan::build(&decided.policy, &support)?, support))
 }
 
 /// The socket of the service, where there seems to be one.
-pub(super) fn monitor(facts: &Facts) -> Option<PathBuf> {
-    let path = facts.var("SRT_MONITOR_SOCKET").unwrap_or(monitor::SOCKET.as_ref());
-    let kind = rustix::fs::stat(path).ok().map(|found| rustix::fs::FileType::from_raw_mode(found.st_mode))?;
-    (kind == rustix::fs::FileType::Socket).then(|| path.into())
+pub(super) fn monitor() -> Option<PathBuf> {
+    let path = service_socket();
+    let kind = rustix::fs::stat(&path).ok().map(|found| rustix::fs::FileType::from_raw_mode(found.st_mode))?;
+    (kind == rustix::fs::FileType::Socket).then_some(path)
+}
+
+/// Where the service is looked for, and listens: `SRT_MONITOR_SOCKET`, for tests, or its usual place.
+pub(super) fn service_socket() -> PathBuf {
+    std::env::var_os("SRT_MONITOR_SOCKET").map_or_else(|| monitor::SOCKET.into(), PathBuf::from)
 }
 
 /// What the platform can do, less what a test takes away. Whether it lets us load programs is asked for those who want one only.

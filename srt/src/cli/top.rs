@@ -1,20 +1,13 @@
 //! `srt top`: the running sandboxes, live or as one table.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
 
 use super::message::Error;
 use crate::{Fault, top};
 
-/// Where the service listens.
-const SERVICE: &str = "/run/srt/monitor.sock";
-
-/// Another address of the service, for tests.
-const SERVICE_VARIABLE: &str = "SRT_MONITOR_SOCKET";
-
 /// Shows them; 0, or 128 and the number of the signal that ended it.
 pub(super) fn top(once: bool) -> Result<u8, Error> {
-    let service = std::env::var_os(SERVICE_VARIABLE).map_or_else(|| PathBuf::from(SERVICE), PathBuf::from);
+    let service = super::prepare::service_socket();
     if once {
         let mut table = Vec::new();
         top::once(&service, &mut table).map_err(|error| Fault::os("list the sandboxes", error))?;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::plan::{self, Answer, FileAction, NodeKind, Plan, Support};
+use crate::plan::{self, FileAction, NodeKind, Plan, Support};
 use crate::policy::Access;
-use crate::policy::testing::Table;
+use crate::policy::testing::{Table, support};
 use crate::settings::PathEntry;
 
 fn path(text: &str) -> AbsPath {
@@ -40,20 +40,6 @@ fn settings(lists: [&[&str]; 4]) -> Settings {
 
 fn policy(table: &[&'static str], settings: &Settings) -> Result<Policy, Vec<Fault>> {
     resolve(settings, &facts(), &Table::new(table))
-}
-
-/// A host that has everything.
-fn support() -> Support {
-    Support {
-        ebpf: Answer::Unknown("not asked".to_owned()),
-        monitor: None,
-        user_namespaces: Answer::Yes,
-        landlock_abi: 7,
-        landlock_errata: 0,
-        seccomp: Answer::Yes,
-        user_notification: Answer::Yes,
-        new_mount_api: true,
-    }
 }
 
 fn plan_of(table: &[&'static str], lists: [&[&str]; 4]) -> Plan {

@@ -4,6 +4,8 @@ mod table;
 
 pub(crate) use table::Table;
 
+use crate::plan::{Answer, Support};
+
 use super::{FsEffect, FsRule, Matcher, Origin, RuleId};
 
 /// A xorshift generator (Marsaglia 2003): small, repeatable, good enough to vary input.
@@ -44,6 +46,20 @@ pub(crate) fn network_settings(allow: &[&str], deny: &[&str]) -> crate::settings
 #[cfg(test)]
 pub(crate) fn net_policy(allow: &[&str], deny: &[&str]) -> super::NetPolicy {
     super::NetPolicy::build(&network_settings(allow, deny)).expect("valid entries")
+}
+
+/// A host that has everything but eBPF.
+pub(crate) fn support() -> Support {
+    Support {
+        ebpf: Answer::Unknown("not asked".to_owned()),
+        monitor: None,
+        user_namespaces: Answer::Yes,
+        landlock_abi: 7,
+        landlock_errata: 0,
+        seccomp: Answer::Yes,
+        user_notification: Answer::Yes,
+        new_mount_api: true,
+    }
 }
 
 /// A rule from nowhere.

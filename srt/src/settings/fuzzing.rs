@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::edit::with_entry;
 use super::{Settings, Sources, load_with_text, merge, parse_text};
 use crate::host::Facts;
-use crate::plan::{self, Answer, Support};
-use crate::policy::testing::Table;
+use crate::plan;
+use crate::policy::testing::{Table, support};
 use crate::policy::{self, AbsPath, Access, FsEffect, FsPolicy, Matcher, Policy, resolve};
 use crate::{Fault, Faults};
 
@@ -115,18 +115,9 @@ fn policy_holds(policy: &Policy) {
         denied_writes_are_denied(&policy.files, &path);
         denied_writes_are_denied(&policy.files, &path.join("below"));
     }
-    let support = Support {
-        ebpf: Answer::Unknown(String::new()),
-        monitor: None,
-        user_namespaces: Answer::Yes,
-        landlock_abi: 7,
-        landlock_errata: 0,
-        seccomp: Answer::Yes,
-        user_notification: Answer::Yes,
-        new_mount_api: true,
-    };
+    let complete = support();
     for layer in ["none", "user-namespaces", "user-notification", "landlock", "new-mount-api"] {
-        if let Ok(plan) = plan::build(policy, &support.clone().without(layer)) {
+        if let Ok(plan) = plan::build(policy, &complete.clone().without(layer)) {
             serde_json::to_string(&plan).expect("a plan is data");
         }
     }
