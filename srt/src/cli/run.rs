@@ -11,9 +11,10 @@ use super::{prepare, ways};
 use crate::backend::{self, Command};
 use crate::host::{Facts, HostLookup};
 use crate::policy::{AbsPath, Access, PathLookup as _};
+use crate::proxy::{self, Published};
 use crate::supervisor::{self, Ways};
 use crate::violation::{self, EventSink, IgnoreRules, Report, Run, Store};
-use crate::{Fault, Faults, proxy};
+use crate::{Fault, Faults};
 
 /// Runs a command; returns the exit status.
 pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
@@ -33,7 +34,7 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     let store = decided.policy.state.clone().map(|state| Store::new(state.join(violation::STORE)));
     let record = Run::new(&text, &decided.facts.cwd).map_err(|error| Fault::os("name the run", error))?;
 
-    let published = proxy::listen(&decided.policy.network.publish_ports)?;
+    let published = if plan.layers.namespaces { proxy::listen(&decided.policy.network.publish_ports)? } else { Published::default() };
     let script =
         backend::compile(&plan, &decided.policy, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
     let script = script.leave_to_supervisor(published.descriptors());

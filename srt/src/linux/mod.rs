@@ -50,7 +50,7 @@ pub use ebpf_trial::{EbpfTrial, Hooks, try_ebpf};
 pub use fds::open_standard_streams;
 pub use freeze::{Frozen, freeze};
 pub use probe::{probe, probe_ebpf, try_namespaces};
-pub use processes::{command as command_of, id_of};
+pub use processes::{command as command_of, end_below_self, id_of};
 pub use question::{Answer, Connect, Denied, DeniedTarget, Matter};
 #[cfg(test)]
 pub(crate) use script::Network;

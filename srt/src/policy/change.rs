@@ -99,6 +99,7 @@ mod tests {
             private_tmp: path("runs").join("0"),
             terminal: false,
             platform: crate::host::Platform::Linux,
+            namespaces: true,
         };
         let settings = crate::settings::parse_text("s.json", &text.replace('@', &path("work").to_string())).unwrap();
         crate::policy::resolve(&settings, &facts, &HostLookup).unwrap()

@@ -69,6 +69,32 @@ pub(super) fn refuse(rule: &FsRule, place: &Place, need: Need) -> Stop {
     }
 }
 
+/// May the place be read? What is not there is the kernel's to say, where its directory may be read.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn admit_reading(policy: &FsPolicy, place: &Place) -> Result<(), Stop> {
+    let verdict = policy.decide(&place.path, Access::Read);
+    if verdict.allowed {
+        return Ok(());
+    }
+    let shown = place.path.parent().is_some_and(|parent| policy.decide(&parent, Access::Read).allowed);
+    match place.object() {
+        Err(errno) if shown => Err(errno.into()),
+        _ => Err(Denial::reading(verdict.rule, place.path.clone()).into()),
+    }
+}
+
+/// As [`admit_reading`], for an object that is held open.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn admit_object_reading(policy: &FsPolicy, object: &OwnedFd) -> Result<(), Stop> {
+    let Some(path) = named(object)? else { return Ok(()) };
+    let verdict = policy.decide(&path, Access::Read);
+    if verdict.allowed { Ok(()) } else { Err(Denial::reading(verdict.rule, path).into()) }
+}
+
 /// A call that the kernel refused: by the policy, whose read-only mounts and Landlock rules it met, or for a reason of its own.
 pub(super) fn explain(policy: &FsPolicy, place: &Place, need: Need, errno: Errno) -> Stop {
     // Landlock's errno is also that of plain permissions; and of a read-only mount the kernel says so before it looks whether anything is there.
