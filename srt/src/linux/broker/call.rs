@@ -151,6 +151,23 @@ impl Call {
     }
 }
 
+impl Call {
+    /// The paths that it is about, where it would change something.
+    pub(super) fn changed_paths(&self) -> [Option<PathAt>; 2] {
+        match *self {
+            Call::Open { at, .. }
+            | Call::MakeDirectory { at, .. }
+            | Call::MakeNode { at, .. }
+            | Call::Remove { at, .. }
+            | Call::Symlink { at, .. }
+            | Call::Truncate { at, .. }
+            | Call::Change { subject: Subject::Path { at, .. }, .. } => [Some(at), None],
+            Call::Rename { from, to, .. } | Call::Link { from, to, .. } => [Some(from), Some(to)],
+            _ => [None, None],
+        }
+    }
+}
+
 /// Calls that newer architectures never had.
 #[cfg(target_arch = "x86_64")]
 fn legacy(number: libc::c_long, a: [u64; 6]) -> Option<Call> {

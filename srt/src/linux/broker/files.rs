@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::call::{PathAt, WRITE_INTENT};
+use super::call::{Call, PathAt, WRITE_INTENT};
 use super::judge::{self, Need, Verdict};
 use super::resolve::{Followed, Place, own_link, real_path};
 use super::stop::{Denial, Stop, Target};
@@ -358,6 +358,22 @@ fn seen(work: &Work<'_>, at: PathAt, flags: i32) -> Seen {
         Ok(object) => real_path(object.as_fd()).map_or(Seen::Nothing, Seen::Path),
         Err(Errno::NOENT | Errno::NOTDIR) => Seen::Nothing,
         Err(_) => Seen::Unclear,
+    }
+}
+
+/// A call that could not be resolved because a directory on its way is hidden: the policy's denial.
+pub(super) fn explain_closed_way(work: &Work<'_>, call: Call, stop: Stop) -> Stop {
+    if !matches!(stop, Stop::Errno(Errno::ACCESS)) {
+        return stop;
+    }
+    let policy = work.policy();
+    let hidden = call.changed_paths().into_iter().flatten().find_map(|at| {
+        let closed = matches!(work.resolver().place(at), Err(Stop::Errno(Errno::ACCESS)));
+        closed.then(|| hidden_above(work, &policy, at)).flatten()
+    });
+    match hidden {
+        Some(path) => Denial::by(policy.decide(&path, crate::policy::Access::Read).rule, Errno::ACCESS, path.clone()).into(),
+        None => stop,
     }
 }
 

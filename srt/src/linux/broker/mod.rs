@@ -139,7 +139,8 @@ impl Broker {
     fn serve(&self, notification: Notification) {
         let work = Work { broker: self, caller: caller::Caller::new(&self.listener, notification, self.foreign_proc) };
         let id = notification.id;
-        match perform(&work, Call::of(&notification)) {
+        let call = Call::of(&notification);
+        match perform(&work, call).map_err(|stop| files::explain_closed_way(&work, call, stop)) {
             Ok(Effect::Value(value)) => self.listener.answer(id, Ok(value)),
             Ok(Effect::Descriptor { file, close_on_exec }) => {
                 let given = self.listener.give(id, file.as_fd(), close_on_exec);
