@@ -5,8 +5,8 @@
 #[cfg(target_os = "linux")]
 pub use crate::linux::{
     Answer, Armed, Census, Channel, Command, Connect, Denied, DeniedTarget, EbpfTrial, Frozen, Hooks, Listener, Matter, NulByte, Report,
-    Running, Script, ServiceTrial, Usage, WATCHED, arm, call_name, close_inherited, command_of, compile, end_below_self, filter_refuses,
-    freeze, id_of, ignore_sigpipe, open_standard_streams, probe, probe_ebpf, spawn, try_ebpf, try_namespaces, try_service,
+    Running, Script, ServiceTrial, Usage, WATCHED, WRITE_INTENT, arm, call_name, close_inherited, command_of, compile, end_below_self,
+    filter_refuses, freeze, id_of, ignore_sigpipe, open_standard_streams, probe, probe_ebpf, spawn, try_ebpf, try_namespaces, try_service,
 };
 
 #[cfg(target_os = "linux")]

@@ -89,6 +89,52 @@ fn every_way_to_read_what_is_masked_is_one_event() {
     });
 }
 
+/// Names that the host does not have, or has otherwise.
+#[test]
+fn a_read_by_a_name_that_only_the_sandbox_has_is_one_event() {
+    let ways: &[(&str, &str)] = &[
+        ("ln -s @outside/secret /dev/shm/l && cat /dev/shm/l", "outside/secret"),
+        ("ln -s @outside/secret \"$TMPDIR/l\" && cat \"$TMPDIR/l\"", "outside/secret"),
+        ("exec 7<. && cat /proc/self/cwd/../outside/secret", "outside/secret"),
+        ("head -c 1 ../outside/script >/dev/null; ../outside/script", "outside/program"),
+        (
+            "python3 -c 'import os; d=os.open(\"@outside/secret\", os.O_PATH | os.O_RDWR); os.open(\"/proc/self/fd/%d\" % d, 0)'",
+            "outside/secret",
+        ),
+    ];
+    where_programs_load(|who| {
+        each(ways, |(way, target)| {
+            let area = Area::new(who);
+            let rules = furnish(&area);
+            let script = area.file("outside/script", &format!("#!{}\n", area.text("outside/program")));
+            std::fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            let (outcome, events) =
+                Events::of(&area, &rules, &["sh", "-c", &way.replace('@', &format!("{}/", area.text("")).replace("//", "/"))]);
+            assert!(outcome.code() != Some(0), "{outcome}");
+            let target = area.text(target);
+            assert_eq!(events.counts().filter(|(about, _)| *about == target).count(), 1, "{way}\n{outcome}\n{events}");
+            assert_eq!(events.len(), 1, "{way}\n{outcome}\n{events}");
+        });
+    });
+}
+
+/// What a record cannot say is no reason to keep silent.
+#[test]
+fn a_read_by_a_name_that_is_gone_or_too_deep_is_one_event() {
+    let deep =
+        "mkdir -p $(printf 'd/%.0s' $(seq 45)) && cd $(printf 'd/%.0s' $(seq 45)) && cat $(printf '../%.0s' $(seq 46))outside/secret";
+    let gone = "python3 -c 'import os\nos.symlink(\"../outside/secret\", \"l\")\ntry: os.open(\"l\", 0)\nfinally: os.unlink(\"l\")'";
+    where_programs_load(|who| {
+        each(&[deep, gone], |script| {
+            let area = Area::new(who);
+            let rules = furnish(&area);
+            let (outcome, events) = Events::of(&area, &rules, &["sh", "-c", script]);
+            assert!(outcome.code() != Some(0), "{outcome}");
+            assert_eq!(events.len(), 1, "{outcome}\n{events}");
+        });
+    });
+}
+
 #[test]
 fn a_read_that_fails_for_a_reason_of_its_own_is_no_event() {
     where_programs_load(|who| {

@@ -18,15 +18,25 @@ const MAX_TEXT: u64 = 4096;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostLookup;
 
-impl PathLookup for HostLookup {
-    fn real_path(&self, path: &AbsPath) -> io::Result<RealPath> {
+impl HostLookup {
+    /// Where an absolute path leads that may hold `..`, which leads up from where links before it lead.
+    ///
+    /// # Errors
+    /// As [`PathLookup::real_path`].
+    pub(crate) fn real_path_of(&self, path: &std::path::Path) -> io::Result<RealPath> {
         let mut walk = Walk { done: PathBuf::from("/"), kind: Some(FileKind::Directory), rest: Vec::new(), links: Vec::new() };
-        walk.push(path.as_path());
+        walk.push(path);
         while let Some(name) = walk.rest.pop() {
             walk.step(&name)?;
         }
         let path = AbsPath::new(&walk.done).ok_or(Errno::INVAL)?;
         Ok(RealPath { path, kind: walk.kind, links: walk.links })
+    }
+}
+
+impl PathLookup for HostLookup {
+    fn real_path(&self, path: &AbsPath) -> io::Result<RealPath> {
+        self.real_path_of(path.as_path())
     }
 
     fn children(&self, directory: &AbsPath) -> io::Result<Vec<(OsString, FileKind)>> {

@@ -25,7 +25,7 @@ pub struct Armed {
     pub(super) gate: Option<Gate>,
 }
 
-/// Holds the command back until the supervisor closes its end, or is gone.
+/// Holds the command back until the supervisor writes a byte.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// `init` waits here.

@@ -32,6 +32,8 @@ pub enum Report {
     },
     /// The sandbox's pid namespace follows as a descriptor (namespaces(7)): whoever reports denials of the kernel knows the sandbox by it.
     Namespace,
+    /// The root of the sandbox's file tree follows as a descriptor, for whoever looks up the paths of such denials.
+    Root,
     /// The command runs.
     Started,
     /// The command could not be executed: errno of execve(2).
@@ -65,6 +67,7 @@ impl Report {
         let (tag, number, text): (u8, i32, String) = match self {
             Report::Sockets { transparent } => (b'L', i32::from(*transparent), String::new()),
             Report::Namespace => (b'P', 0, String::new()),
+            Report::Root => (b'R', 0, String::new()),
             Report::Started => (b'S', 0, String::new()),
             Report::NotExecuted(errno) => (b'N', *errno, String::new()),
             Report::Question { ticket, matter } => {
@@ -101,6 +104,7 @@ impl Report {
         Some(match tag {
             b'L' => Report::Sockets { transparent: number != 0 },
             b'P' => Report::Namespace,
+            b'R' => Report::Root,
             b'S' => Report::Started,
             b'N' => Report::NotExecuted(number),
             b'F' => {
@@ -256,6 +260,7 @@ mod tests {
             Report::Sockets { transparent: false },
             Report::Sockets { transparent: true },
             Report::Namespace,
+            Report::Root,
             Report::Started,
             Report::Again { ticket: 7, count: u64::MAX },
             Report::NotExecuted(2),

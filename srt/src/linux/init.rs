@@ -110,6 +110,9 @@ fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Resul
             map_ids(script.identity)?;
             let gate = gate.map(|gate| name_ourselves(gate, channel)).transpose()?;
             furnish(namespaces, &inherited, channel)?;
+            if gate.is_some() {
+                show_tree(channel)?;
+            }
             gate
         }
         None => None,
@@ -168,11 +171,24 @@ fn name_ourselves(gate: Gate, channel: &Channel) -> Result<OwnedFd, Failure> {
     Ok(gate.waits)
 }
 
-/// Nobody writes: the end of the pipe is what is waited for.
+/// While capabilities still let us name it.
+fn show_tree(channel: &Channel) -> Result<(), Failure> {
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+    let root = rustix::fs::openat(rustix::fs::CWD, "/", flags, rustix::fs::Mode::empty()).step("open the root")?;
+    channel.report(&Report::Root, &[root.as_fd()]).step("hand over the root")
+}
+
+/// One byte opens it. Its end without one means that the supervisor has gone, and nothing is to start.
 fn wait_for(gate: OwnedFd) -> Result<(), Errno> {
     let mut byte = [0];
-    while rustix::io::read(&gate, &mut byte) == Err(Errno::INTR) {}
-    Ok(())
+    loop {
+        match rustix::io::read(&gate, &mut byte) {
+            Ok(0) => return Err(Errno::PIPE),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn serve_names(listener: Listener, script: BrokerScript, desk: &Arc<Desk>) -> Result<Arc<Broker>, Failure> {

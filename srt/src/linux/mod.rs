@@ -43,6 +43,7 @@ pub(crate) use network::testing::Inside;
 pub(crate) use broker::fuzzing::{resolve as fuzz_resolve, wire as fuzz_wire};
 
 pub use arm::{Armed, arm, close_inherited};
+pub use broker::WRITE_INTENT;
 pub use call_name::call_name;
 pub use census::{Census, Usage};
 pub use channel::{Channel, Report};

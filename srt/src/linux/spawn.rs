@@ -55,7 +55,7 @@ pub struct Running {
     pub by_name: bool,
     /// Are there directories that show some of their names only?
     pub hides_names: bool,
-    /// The command starts when this is closed.
+    /// The command starts when a byte is written here.
     pub gate: Option<OwnedFd>,
     /// The program as typed, for messages.
     pub program: OsString,

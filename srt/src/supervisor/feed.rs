@@ -132,8 +132,8 @@ impl Feed {
         }
     }
 
-    /// The command has ended: everything that is still to come.
-    pub(super) fn last(&mut self, mut heard: impl FnMut(Heard)) {
+    /// The command has ended: everything that is still to come. False where that is not known to be all.
+    pub(super) fn last(&mut self, mut heard: impl FnMut(Heard)) -> bool {
         if let Feed::Service(Service { connection: Some((connection, _)), .. }) = self {
             connection.request_sync();
         }
@@ -142,8 +142,8 @@ impl Feed {
             while let Some(one) = self.next() {
                 heard(one);
             }
-            let Feed::Service(Service { connection: Some((connection, _)), synced: false, .. }) = self else { return };
-            let Some(left) = end.checked_duration_since(Instant::now()) else { return };
+            let Feed::Service(Service { connection: Some((connection, _)), synced: false, .. }) = self else { return true };
+            let Some(left) = end.checked_duration_since(Instant::now()) else { return false };
             let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) };
             let _ = rustix::event::poll(&mut [PollFd::new(connection, PollFlags::IN)], Some(&timeout));
         }

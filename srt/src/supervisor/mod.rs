@@ -24,6 +24,7 @@ mod signals;
 mod status;
 mod terminal;
 mod told;
+mod tree;
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -44,6 +45,7 @@ use reporter::Reporter;
 use session::Session;
 use signals::Signals;
 use terminal::Terminal;
+use tree::Tree;
 
 pub use console::has_terminal;
 pub use descriptor::{Descriptor, Direction};
@@ -174,6 +176,7 @@ async fn watch(
                     Ok(Some((Report::Namespace, mut namespace))) => {
                         reporter.begin(namespace.pop()).into_iter().for_each(|news| session.attend(news));
                     }
+                    Ok(Some((Report::Root, mut root))) => reporter.tree = Tree(root.pop()),
                     Ok(Some((Report::Question { ticket, matter }, mut caller))) => {
                         questions.take(&running.channel, ticket, matter, caller.pop());
                     }
@@ -232,7 +235,9 @@ fn init_is_gone(started: bool) -> End {
 /// One report; the end where it is the last. `continues` is the number of requests to continue, where a stop is to be obeyed at all.
 fn take(report: Report, continues: Option<i32>, running: &Running) -> Option<End> {
     match report {
-        Report::Started | Report::Namespace | Report::Sockets { .. } | Report::Question { .. } | Report::Again { .. } => None,
+        Report::Started | Report::Namespace | Report::Root | Report::Sockets { .. } | Report::Question { .. } | Report::Again { .. } => {
+            None
+        }
         Report::Stopped(obeyed) => {
             // A request to continue that init had not yet seen will end the stop.
             if continues == Some(obeyed) {

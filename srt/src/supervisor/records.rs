@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use srt_ebpf::{Parsed, text};
+use srt_ebpf::{Parsed, flag, text};
 
 use crate::backend::{Aim, Denied, DeniedTarget, filter_refuses, find_call};
 use crate::policy::{AbsPath, Access, FsEffect, FsPolicy, PathLookup};
@@ -18,11 +18,20 @@ use crate::violation::Kind;
 
 /// What the caller's user could do outside.
 pub(super) trait Outside: PathLookup {
+    /// As [`PathLookup::real_path`], for a path with `..` in it, which leads up from where links before it lead.
+    fn find(&self, path: &std::path::Path) -> std::io::Result<crate::policy::RealPath> {
+        self.real_path(&AbsPath::resolve(&AbsPath::root(), path))
+    }
+
     /// access(2), with links followed.
     fn may(&self, path: &AbsPath, access: rustix::fs::Access) -> bool;
 }
 
 impl Outside for crate::host::HostLookup {
+    fn find(&self, path: &std::path::Path) -> std::io::Result<crate::policy::RealPath> {
+        self.real_path_of(path)
+    }
+
     fn may(&self, path: &AbsPath, access: rustix::fs::Access) -> bool {
         rustix::fs::access(path.as_path(), access).is_ok()
     }
@@ -64,17 +73,30 @@ pub(super) fn denial(parsed: &Parsed<'_>, policy: &FsPolicy, broker: bool, outsi
     let call = libc::c_long::from(record.call);
     let denied = |target, rule: &str| Denied { call, errno: record.errno as i32, target, rule: rule.to_owned() };
     let first = || path(parsed, text::DIRECTORY);
-    let about = |path: AbsPath, want: Want| judge(&path, want, policy, outside).map(|(target, rule)| denied(target, rule));
+    let about = |path: Asked, want: Want| judge(&path, want, policy, outside).map(|(target, rule)| denied(target, rule));
+    // By a name that leads nowhere any more, or was too deep to be told: a denial all the same, where nothing else would give this error.
+    let read = |want: Want| match first() {
+        Some(path) => about(path.clone(), want).or_else(|| {
+            let nowhere = record.errno == libc::EACCES as u32 && is_nowhere(&path, policy, outside);
+            nowhere.then(|| denied(DeniedTarget::Read(path.plain().as_bytes().to_vec()), UNSEEN))
+        }),
+        None if record.errno == libc::EACCES as u32 => Some(denied(DeniedTarget::Read(parsed.text(text::PATH).to_vec()), UNSEEN)),
+        None => None,
+    };
     match find_call(record.call).map_or(Aim::Itself, |call| call.aim) {
         Aim::Open(flags) => {
-            let writes = *record.arguments.get(usize::from(flags))? as i32 & WRITES != 0;
+            let flags = *record.arguments.get(usize::from(flags))? as i32;
+            let writes = flags & WRITES != 0 && flags & libc::O_PATH == 0;
             if writes && broker {
                 return None;
             }
-            about(first()?, if writes { Want::Change } else { Want::Read }).map(|denied| (denied, None))
+            if writes { about(first()?, Want::Change) } else { read(Want::Read) }.map(|denied| (denied, None))
         }
-        Aim::Read => about(first()?, Want::Look).map(|denied| (denied, None)),
-        Aim::Execute => about(first()?, Want::Execute).map(|denied| (denied, Some(Kind::FsExec))),
+        Aim::Read => read(Want::Look).map(|denied| (denied, None)),
+        Aim::Execute => {
+            let interpreter = || about(Asked(interpreter(&first()?, outside)?.as_path().to_owned()), Want::Execute);
+            read(Want::Execute).or_else(interpreter).map(|denied| (denied, Some(Kind::FsExec)))
+        }
         Aim::Change if parsed.text(text::SECOND_PATH).is_empty() => about(first()?, Want::Change).map(|denied| (denied, None)),
         Aim::Change => about(path(parsed, text::SECOND_DIRECTORY)?, Want::Change).map(|denied| (denied, None)),
         Aim::Pair => [first(), path(parsed, text::SECOND_DIRECTORY)]
@@ -83,7 +105,9 @@ pub(super) fn denial(parsed: &Parsed<'_>, policy: &FsPolicy, broker: bool, outsi
             .find_map(|path| about(path, Want::Change))
             .map(|denied| (denied, None)),
         Aim::Name | Aim::Reach => match address(parsed.text(text::ADDRESS))? {
-            Address::Path(path) if record.call == libc::SYS_bind as u32 => about(path, Want::Change).map(|denied| (denied, None)),
+            Address::Path(path) if record.call == libc::SYS_bind as u32 => {
+                about(Asked(path.as_path().to_owned()), Want::Change).map(|denied| (denied, None))
+            }
             // A port below 1024 is refused outside as well, and no rule is about servers.
             Address::Internet(_) if record.call == libc::SYS_bind as u32 => None,
             Address::Path(path) => {
@@ -102,7 +126,28 @@ pub(super) fn denial(parsed: &Parsed<'_>, policy: &FsPolicy, broker: bool, outsi
 }
 
 /// Flags of an open that changes something.
-const WRITES: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
+const WRITES: i32 = crate::backend::WRITE_INTENT;
+
+/// A denied read by a name that says nothing.
+const UNSEEN: &str = "fs.unseen";
+
+/// Is there no such thing, though the call failed as if there were? In `/proc` that is what entries of processes do.
+fn is_nowhere(asked: &Asked, policy: &FsPolicy, outside: &dyn Outside) -> bool {
+    let path = &asked.plain();
+    let missing = match outside.find(&asked.0) {
+        Ok(real) => real.kind.is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    missing && path.components().next().is_some_and(|first| first != "proc") && policy.decide(path, Access::Read).allowed
+}
+
+/// What the kernel executes for a text that begins with `#!` (execve(2)).
+fn interpreter(script: &Asked, outside: &dyn Outside) -> Option<AbsPath> {
+    let real = outside.find(&script.0).ok()?.path;
+    let bytes = outside.first_bytes(&real).ok()?;
+    let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    AbsPath::new(OsStr::from_bytes(line.trim_ascii().split(u8::is_ascii_whitespace).next()?))
+}
 
 /// What was asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,10 +159,22 @@ enum Want {
     Change,
 }
 
-fn judge<'a>(asked: &AbsPath, want: Want, policy: &'a FsPolicy, outside: &dyn Outside) -> Option<(DeniedTarget, &'a str)> {
+/// A path in the caller's words, absolute.
+#[derive(Clone, Debug)]
+struct Asked(PathBuf);
+
+impl Asked {
+    /// As if no component before a `..` were a link.
+    fn plain(&self) -> AbsPath {
+        AbsPath::resolve(&AbsPath::root(), &self.0)
+    }
+}
+
+fn judge<'a>(asked: &Asked, want: Want, policy: &'a FsPolicy, outside: &dyn Outside) -> Option<(DeniedTarget, &'a str)> {
     // Where the links of a path lead cannot be found out, the path itself is judged.
-    let real = outside.real_path(asked).ok();
-    let path = real.as_ref().map_or(asked, |real| &real.path);
+    let real = outside.find(&asked.0).ok();
+    let plain = asked.plain();
+    let path = real.as_ref().map_or(&plain, |real| &real.path);
     let access = if want == Want::Change { Access::Write } else { Access::Read };
     let verdict = policy.decide(path, access);
     let exists = real.as_ref().is_some_and(|real| real.kind.is_some());
@@ -157,12 +214,29 @@ fn may_change_names(path: &AbsPath, outside: &dyn Outside) -> bool {
     path.parent().is_some_and(|parent| outside.may(&parent, rustix::fs::Access::WRITE_OK))
 }
 
-/// The path that begins in the directory at `place`.
-fn path(parsed: &Parsed<'_>, place: usize) -> Option<AbsPath> {
+/// The path that begins in the directory at `place`; `None` where the record does not say all of it.
+fn path(parsed: &Parsed<'_>, place: usize) -> Option<Asked> {
+    let record = &parsed.record;
     let asked = OsStr::from_bytes(parsed.text(place + 1));
-    let mut directory = PathBuf::from("/");
-    directory.extend(parsed.names(place).map(OsStr::from_bytes));
-    Some(AbsPath::resolve(&AbsPath::new(directory)?, asked.as_ref()))
+    let incomplete = if asked.as_bytes().first() == Some(&b'/') { flag::UNREADABLE } else { flag::CUT | flag::UNREADABLE };
+    if record.flags & incomplete != 0 {
+        return None;
+    }
+    let mut path = PathBuf::from("/");
+    path.extend(parsed.names(place).map(OsStr::from_bytes));
+    path.push(asked);
+    Some(Asked(own_entry(&path, record).unwrap_or(path)))
+}
+
+/// `/proc/self` means the caller, whom the host knows by another number.
+fn own_entry(path: &std::path::Path, record: &srt_ebpf::Record) -> Option<PathBuf> {
+    let rest = path.strip_prefix("/proc").ok()?;
+    let own = PathBuf::from(format!("/proc/{}", record.pid));
+    match (rest.strip_prefix("self"), rest.strip_prefix("thread-self")) {
+        (Ok(rest), _) => Some(own.join(rest)),
+        (_, Ok(rest)) => Some(own.join("task").join(record.tid.to_string()).join(rest)),
+        _ => None,
+    }
 }
 
 /// Where a socket was to go.

@@ -13,10 +13,10 @@ use srt_ebpf::{Parsed, Record, watch};
 use super::feed::{Feed, Heard, Watched};
 use super::questions::Rules;
 use super::records::denial;
+use super::tree::Tree;
 use super::{denials, process};
 use crate::Fault;
 use crate::backend::{Running, Scope};
-use crate::host::HostLookup;
 use crate::violation::{Event, EventSink, Source};
 
 /// Records that are taken before the loop serves anybody else.
@@ -59,6 +59,8 @@ pub(super) struct Reporter {
     lost: u64,
     away: bool,
     seen: HashMap<Vec<u8>, (Instant, Option<Event>)>,
+    /// Where paths of records are looked up.
+    pub(super) tree: Tree,
     /// Number of `init` on the host. What the broker tries for a caller is not what the caller did.
     init: Option<i32>,
 }
@@ -79,6 +81,7 @@ impl Reporter {
             lost: 0,
             away: false,
             seen: HashMap::new(),
+            tree: Tree::default(),
             init: crate::backend::id_of(&running.init),
         }
     }
@@ -98,7 +101,10 @@ impl Reporter {
                 .remarks
                 .push(fault.hint("what the kernel denies without asking the broker, reading above all, is not reported in this run")),
         }
-        self.gate = None;
+        if let Some(gate) = self.gate.take() {
+            // Where init is gone, its end is the next thing that is heard.
+            let _ = rustix::io::write(gate, &[1]);
+        }
         self.feed.as_ref()?.line_out().map(News::Connected)
     }
 
@@ -137,11 +143,14 @@ impl Reporter {
 
     /// The last records, and everything that must be said.
     pub(super) fn finish(mut self) -> Vec<Fault> {
-        if let Some(mut feed) = self.feed.take() {
-            feed.last(|heard| self.hear(heard));
+        if let Some(mut feed) = self.feed.take()
+            && !feed.last(|heard| self.hear(heard))
+        {
+            let fault = Fault::new("report every denial", "the service `srt monitor` did not answer at the end");
+            self.remarks.push(fault.hint("denied reads that it had not yet told of are not reported"));
         }
         if self.lost > 0 {
-            self.events.count_lost(self.lost);
+            // Calls that failed: which of them the policy denied, nobody knows.
             self.remarks.push(Fault::new("report every denial", format!("{} came too quickly", self.lost)));
         }
         if self.away {
@@ -170,7 +179,7 @@ impl Reporter {
         let event = match standing {
             Some((_, event)) => event.clone(),
             None => {
-                let event = event(&parsed, &self.files, self.watch & watch::BROKER != 0);
+                let event = event(&parsed, &self.files, self.watch & watch::BROKER != 0, &self.tree);
                 if self.seen.len() >= MOST {
                     self.seen.clear();
                 }
@@ -191,9 +200,9 @@ fn identity(parsed: &Parsed<'_>, bytes: &[u8]) -> Vec<u8> {
     [untimed.as_bytes(), texts].concat()
 }
 
-fn event(parsed: &Parsed<'_>, files: &Rules, broker: bool) -> Option<Event> {
+fn event(parsed: &Parsed<'_>, files: &Rules, broker: bool, tree: &Tree) -> Option<Event> {
     let policy = files.borrow().clone();
-    let (denied, kind) = denial(parsed, &policy, broker, &HostLookup)?;
+    let (denied, kind) = denial(parsed, &policy, broker, tree)?;
     let record = &parsed.record;
     let time = Duration::from_nanos(record.time);
     let process = process::recorded(record.pid as i32, record.tid as i32, parsed.comm(), time);

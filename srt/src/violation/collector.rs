@@ -74,12 +74,6 @@ impl EventSink {
         collector.events.iter().fold(collector.dropped, |sum, event| sum.saturating_add(event.count))
     }
 
-    /// Counts denials of which nothing else is known.
-    pub fn count_lost(&self, count: u64) {
-        let mut collector = self.lock();
-        collector.dropped = collector.dropped.saturating_add(count);
-    }
-
     /// Every further distinct event, as it is first seen. Reporting never waits for a subscriber.
     pub fn subscribe(&self) -> Subscription {
         let (subscriber, subscription) = subscriber::pair();

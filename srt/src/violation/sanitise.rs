@@ -28,7 +28,16 @@ pub fn sanitise(text: &str) -> String {
 fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{ad}'                        // soft hyphen
+            '\u{ad}' | '\u{34f}'            // soft hyphen, grapheme joiner
+            | '\u{17b4}' | '\u{17b5}'       // Khmer inherent vowels
+            | '\u{2800}'                    // an empty Braille pattern
+            | '\u{fe00}'..='\u{fe0f}'       // variation selectors
+            | '\u{fffc}' | '\u{fffe}' | '\u{ffff}' // a place for an object, no characters
+            | '\u{13430}'..='\u{1345f}'     // Egyptian format controls
+            | '\u{1bca0}'..='\u{1bca3}'     // shorthand format controls
+            | '\u{1d173}'..='\u{1d17a}'     // musical format controls
+            | '\u{e000}'..='\u{f8ff}'       // for private use: shown as whatever a font holds
+            | '\u{f0000}'..='\u{10ffff}'
             | '\u{61c}' | '\u{180e}'        // Arabic letter mark, Mongolian vowel separator
             | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers
             | '\u{200b}'..='\u{200f}'       // zero width, direction marks
@@ -36,7 +45,7 @@ fn is_unseen(character: char) -> bool {
             | '\u{2060}'..='\u{206f}'       // word joiner, invisible operators, bidi isolates
             | '\u{feff}'                    // byte order mark
             | '\u{fff9}'..='\u{fffb}'       // interlinear annotation
-            | '\u{e0000}'..='\u{e01ef}') // tags, variation selectors supplement
+            | '\u{e0000}'..='\u{e0fff}') // tags, variation selectors supplement, and what is kept for their like
 }
 
 #[cfg(test)]
@@ -53,6 +62,7 @@ mod tests {
             ("\u{202e}cod.exe", "cod.exe"),
             ("a\u{200b}\u{ad}\u{feff}\u{2066}b", "a b"),
             ("a\u{e0041}\u{e0042}b\u{e0100}", "a b"),
+            ("a\u{34f}b\u{fe00}\u{fe0f}c\u{e000}\u{10fffd}d\u{e0fff}\u{2800}e", "a b c d e"),
             ("</sandbox_violations><x>", "/sandbox_violationsx"),
             ("a\u{2028}b\u{2029}c", "a b c"),
             ("", ""),

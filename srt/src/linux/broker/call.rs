@@ -207,8 +207,7 @@ fn legacy(_number: libc::c_long, _arguments: [u64; 6]) -> Option<Call> {
 const SYS_FCHMODAT2: libc::c_long = 452;
 
 /// The bits with which an open may change something.
-pub(in crate::linux) const WRITE_INTENT: i32 =
-    libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
+pub const WRITE_INTENT: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | (libc::O_TMPFILE & !libc::O_DIRECTORY);
 
 fn open(at: PathAt, flags: i32, mode: u32) -> Call {
     if flags & WRITE_INTENT == 0 { Call::Look { at, flags } } else { Call::Open { at, flags, mode } }

@@ -48,7 +48,7 @@ use super::notify::{Listener, Notification};
 use crate::policy::FsPolicy;
 
 pub(super) use authority::{give_up, keep_permitted};
-pub(super) use call::WRITE_INTENT;
+pub use call::WRITE_INTENT;
 pub(super) use desk::Desk;
 
 use call::Call;

@@ -69,6 +69,12 @@ impl Call {
     }
 }
 
+/// Linux 6.13; these have the same numbers on every architecture.
+const SYS_GETXATTRAT: c_long = 464;
+const SYS_LISTXATTRAT: c_long = 465;
+/// Linux 6.17.
+const SYS_FILE_GETATTR: c_long = 468;
+
 /// On every architecture.
 const CALLS: &[Call] = &[
     call(libc::SYS_openat, "openat", Aim::Open(2), PATH_AT),
@@ -84,7 +90,14 @@ const CALLS: &[Call] = &[
     call(libc::SYS_getxattr, "getxattr", Aim::Read, PATH),
     call(libc::SYS_lgetxattr, "lgetxattr", Aim::Read, PATH),
     call(libc::SYS_listxattr, "listxattr", Aim::Read, PATH),
-    call(libc::SYS_inotify_add_watch, "inotify_add_watch", Aim::Read, PATH_AT),
+    call(libc::SYS_llistxattr, "llistxattr", Aim::Read, PATH),
+    call(SYS_GETXATTRAT, "getxattrat", Aim::Read, PATH_AT),
+    call(SYS_LISTXATTRAT, "listxattrat", Aim::Read, PATH_AT),
+    call(SYS_FILE_GETATTR, "file_getattr", Aim::Read, PATH_AT),
+    call(libc::SYS_name_to_handle_at, "name_to_handle_at", Aim::Read, PATH_AT),
+    call(libc::SYS_fchdir, "fchdir", Aim::Read, OBJECT),
+    call(libc::SYS_inotify_add_watch, "inotify_add_watch", Aim::Read, Shape { path: 1, directory: WORKING_DIRECTORY, ..Shape::PLAIN }),
+    call(libc::SYS_fanotify_mark, "fanotify_mark", Aim::Read, Shape { path: 4, directory: 3, ..Shape::PLAIN }),
     // From here on, what the broker tells of where there is one.
     call(libc::SYS_mkdirat, "mkdirat", Aim::Change, PATH_AT),
     call(libc::SYS_mknodat, "mknodat", Aim::Change, PATH_AT),
