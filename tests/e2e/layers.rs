@@ -162,6 +162,26 @@ fn a_container_that_hides_a_part_of_proc_is_refused_with_the_setting_that_helps(
     });
 }
 
+/// Rules on names hold there for every thread, also where the kernel (below 6.9) can name only the first of a process.
+#[test]
+fn names_are_judged_for_all_threads_of_a_container() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        if in_a_container(&area, &area.outside("/bin/true")).run().code() != Some(0) {
+            srt_tests::skip!("{}: the host does not let it mount over /proc/sys", who.name);
+        }
+        let weaker = area.rules().set("", "enableWeakerNestedSandbox", json!(true)).deny_write(area.text("work/made/1-1"));
+        let probe = srt_tests::probe().display();
+        let script =
+            format!("mkdir made && {probe} create-by-threads made 1 1; {probe} create-by-threads made 3 4; {probe} create made/own");
+        let outcome = in_a_container(&area, &area.shell(&weaker, &script)).run();
+        outcome.assert_prints("1\nEPERM\nok");
+        let mut made: Vec<_> = std::fs::read_dir(area.path("work/made")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        made.sort();
+        assert!(made.contains(&"0-3".into()) && made.contains(&"2-3".into()) && !made.contains(&"1-1".into()), "{made:?}\n{outcome}");
+    });
+}
+
 /// What is bound there shows the container's processes; none may be changed through it.
 #[test]
 fn processes_of_a_container_cannot_be_changed_through_its_proc() {

@@ -15,6 +15,7 @@ const NEEDS: &[(&str, Layer)] = &[
     // A path that does not exist is a name.
     ("filesystem.a_write_root_that_does_not_exist_may_be_made_by_its_name", Layer::Broker),
     ("protocol.rules_on_names_change_while_the_command_runs", Layer::Broker),
+    ("layers.names_are_judged_for_all_threads_of_a_container", Layer::Broker),
     // They compare with a host that has it.
     ("doctor_explain_check.check_says_where_a_rule_on_a_name_is_not_enforced", Layer::Broker),
     ("doctor_explain_check.explain_lists_the_names_that_are_not_enforced", Layer::Broker),
