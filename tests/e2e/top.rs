@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use serde_json::{Value, json};
 use srt_tests::terminal::Terminal;
-use srt_tests::{Area, Identity, Program, Running, as_root, for_each_identity};
+use srt_tests::{Area, Identity, Program, Running, as_root, for_each_identity, patience};
 
 /// A run that was denied a write and a host, and waits until `work/go` exists.
 struct Watched {
@@ -272,13 +272,13 @@ fn it_ends_when_its_terminal_is_closed() {
         tmux(&["new-session", "-d", "-x", "100", "-y", "30", &words]).assert_code(0);
         let start = Instant::now();
         while !tmux(&["capture-pane", "-p"]).out().contains("COMMAND") {
-            assert!(start.elapsed() < Duration::from_secs(30), "nothing is shown");
+            assert!(start.elapsed() < patience(30), "nothing is shown");
             std::thread::sleep(Duration::from_millis(20));
         }
         let viewer: u32 = tmux(&["list-panes", "-F", "#{pane_pid}"]).out().trim().parse().expect("the pane has a process");
         tmux(&["kill-server"]).assert_code(0);
         while srt_tests::procs::stat_field(viewer, 3).is_some_and(|state| state != "Z") {
-            if start.elapsed() > Duration::from_secs(30) {
+            if start.elapsed() > patience(30) {
                 let pid = rustix::process::Pid::from_raw(viewer as i32).expect("a process id");
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                 panic!("the viewer {viewer} lived on");
@@ -298,7 +298,7 @@ fn child(shell: u32) -> i32 {
         if let Some(pid) = text.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
             return pid;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "the shell has no child");
+        assert!(start.elapsed() < patience(30), "the shell has no child");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
