@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use serde_json::{Value, json};
 use srt_tests::terminal::Terminal;
@@ -41,7 +42,12 @@ impl Watched {
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
         let name = format!("srt/run/{}/{}", self.area.who.uid, self.pid());
         let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).expect("the name fits");
-        rustix::net::connect(&socket, &address).expect("the run listens");
+        // The command may say something before anybody can look on.
+        let start = Instant::now();
+        while let Err(error) = rustix::net::connect(&socket, &address) {
+            assert!(error == Errno::CONNREFUSED && start.elapsed() < patience(30), "the run listens: {error}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         socket
     }
 }
@@ -50,10 +56,10 @@ impl Watched {
 fn packet(socket: &OwnedFd) -> Option<Value> {
     let mut buffer = vec![0; 64 << 10];
     let ready = rustix::event::PollFd::new(socket, rustix::event::PollFlags::IN);
-    let limit = rustix::event::Timespec { tv_sec: 30, tv_nsec: 0 };
+    let limit = rustix::event::Timespec { tv_sec: patience(30).as_secs() as i64, tv_nsec: 0 };
     assert_eq!(rustix::event::poll(&mut [ready], Some(&limit)), Ok(1), "no packet comes");
     match rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty()) {
-        Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET) => None,
+        Ok((_, 0)) | Err(Errno::CONNRESET) => None,
         received => {
             let (_, count) = received.expect("a packet can be received");
             Some(serde_json::from_slice(&buffer[..count]).expect("each packet is a JSON object"))
