@@ -147,8 +147,10 @@ fn an_answer_while_a_program_ran_is_not_believed() {
     for_each_identity(|who| {
         let (area, server) = (Area::new(who), Server::http());
         let probe = srt_tests::probe().display();
+        // Where all stand still between two of these, there is a question.
+        let period = srt_tests::patience(1).as_millis() / 10;
         let script = format!(
-            "{probe} continue-by-timer >ran & while [ ! -s ran ]; do sleep 0.01; done; {}; echo end; kill -9 $!",
+            "{probe} continue-by-timer {period} >ran & while [ ! -s ran ]; do sleep 0.01; done; {}; echo end; kill -9 $!",
             get(&server.name())
         );
         let mut terminal = Terminal::start(&area, &asking(&area, &script));

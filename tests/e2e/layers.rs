@@ -89,6 +89,42 @@ fn no_mount_of_the_host_is_left_writable_by_the_old_mount_calls() {
     });
 }
 
+/// The tree is put together where nothing of the host's is in the way: `/sys` is the host's, and no second way to what is hidden.
+#[test]
+fn sys_is_the_kernels_by_the_old_mount_calls() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        area.file("outside/secret", "kept");
+        let rules = Rules::new().allow_write("/").deny_read(area.text("outside/secret"));
+        let script = format!(
+            "ls -d /sys/kernel; ls -d /sys/etc /sys{0} 2>/dev/null; cat {0} /sys{0} /dev/tree{0} 2>/dev/null; echo end",
+            area.text("outside/secret")
+        );
+        for layers in [&["new-mount-api"][..], &["new-mount-api", "landlock"]] {
+            without(&area, layers, &rules).args(&["sh", "-c", &script]).run().assert_prints("/sys/kernel\nend");
+            probe_without(&area, layers, &rules, &["open", "/sys/kernel/mm", "0o0"]).assert_prints("ok");
+        }
+    });
+}
+
+/// As `unshare --mount-proc` and containers leave it.
+#[test]
+fn mounts_on_top_of_each_other_are_copied_by_the_old_mount_calls() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        let run = without(&area, &["new-mount-api"], &area.rules()).args(&["touch", "mark"]);
+        let words = run.words();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let own: &[&str] = if who.is_root() { &[] } else { &["--user", "--map-root-user"] };
+        let unshare = || area.outside("/usr/bin/unshare").args(own).args(&["--pid", "--fork", "--mount-proc"]);
+        if unshare().args(&["/bin/true"]).run().code() != Some(0) {
+            srt_tests::skip!("{}: the host does not let it mount a procfs", who.name);
+        }
+        unshare().args(&words).run().assert_code(0);
+        assert!(area.has("work/mark"));
+    });
+}
+
 /// The filter takes the place of the scope that keeps signals inside.
 #[test]
 fn the_process_group_is_not_signalled_without_landlock_scopes() {
@@ -159,6 +195,26 @@ fn a_container_that_hides_a_part_of_proc_is_refused_with_the_setting_that_helps(
         let weaker = area.rules().set("", "enableWeakerNestedSandbox", json!(true));
         in_a_container(&area, &area.shell(&weaker, "echo ran; touch mark")).run().assert_prints("ran").assert_code(0);
         assert!(area.has("work/mark"));
+    });
+}
+
+/// Rules on names hold there for every thread, also where the kernel (below 6.9) can name only the first of a process.
+#[test]
+fn names_are_judged_for_all_threads_of_a_container() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        if in_a_container(&area, &area.outside("/bin/true")).run().code() != Some(0) {
+            srt_tests::skip!("{}: the host does not let it mount over /proc/sys", who.name);
+        }
+        let weaker = area.rules().set("", "enableWeakerNestedSandbox", json!(true)).deny_write(area.text("work/made/1-1"));
+        let probe = srt_tests::probe().display();
+        let script =
+            format!("mkdir made && {probe} create-by-threads made 1 1; {probe} create-by-threads made 3 4; {probe} create made/own");
+        let outcome = in_a_container(&area, &area.shell(&weaker, &script)).run();
+        outcome.assert_prints("1\nEPERM\nok");
+        let mut made: Vec<_> = std::fs::read_dir(area.path("work/made")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        made.sort();
+        assert!(made.contains(&"0-3".into()) && made.contains(&"2-3".into()) && !made.contains(&"1-1".into()), "{made:?}\n{outcome}");
     });
 }
 

@@ -14,10 +14,12 @@ use rustix::net::{
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use srt_tests::{Area, Identity, Program, Running, as_root, skip};
+use srt_tests::{Area, Identity, Program, Running, as_root, patience, skip};
 
 /// The end of what hangs.
-const LIMIT: Duration = Duration::from_secs(30);
+fn limit() -> Duration {
+    patience(30)
+}
 
 /// A service of the test's own.
 struct Service<'a> {
@@ -32,7 +34,7 @@ impl<'a> Service<'a> {
         let start = Instant::now();
         while Client::try_connect(&service.socket()).is_none() {
             let gone = !Path::new(&format!("/proc/{}/fd/0", service.id())).exists();
-            if gone || start.elapsed() > LIMIT {
+            if gone || start.elapsed() > limit() {
                 let outcome = service.stop();
                 assert!(outcome.err().contains("eBPF") || outcome.err().contains("btf"), "{outcome}");
                 return None;
@@ -91,7 +93,7 @@ impl Client {
     fn try_connect(path: &Path) -> Option<Client> {
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).ok()?;
         rustix::net::connect(&socket, &SocketAddrUnix::new(path).ok()?).ok()?;
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(LIMIT)).ok()?;
+        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(limit())).ok()?;
         Some(Client(socket))
     }
 
@@ -362,13 +364,13 @@ fn nonsense_ends_one_connection_and_no_other() {
     });
 }
 
-/// A TCP socket whose last close takes a minute.
+/// A TCP socket whose last close takes longer than a test waits.
 fn lingering() -> (OwnedFd, std::net::TcpListener) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
     let mut stream = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("it connects");
     stream.set_nonblocking(true).expect("it can be");
     while stream.write(&[0; 65_536]).is_ok() {}
-    sockopt::set_socket_linger(&stream, Some(Duration::from_secs(60))).expect("it can be");
+    sockopt::set_socket_linger(&stream, Some(2 * limit())).expect("it can be");
     (stream.into(), listener)
 }
 
@@ -392,7 +394,7 @@ fn descriptors_that_take_long_to_close_hold_nobody_up() {
         }
         let start = Instant::now();
         assert_eq!(honest.seen("nothing"), (0, 0));
-        assert!(start.elapsed() < LIMIT, "a trap would take a minute");
+        assert!(start.elapsed() < limit(), "a trap would take twice as long");
     });
 }
 
@@ -414,7 +416,7 @@ fn floods_and_readers_who_do_not_read_lose_records_of_their_own_and_each_is_coun
         let start = Instant::now();
         for _ in 0..3000 {
             while deaf.send_bytes(line.as_bytes(), &[]).is_err() {
-                assert!(start.elapsed() < LIMIT, "the service does not read");
+                assert!(start.elapsed() < limit(), "the service does not read");
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -441,7 +443,7 @@ fn callers_that_die_leave_nothing_behind() {
             drop((run, watcher));
             // The same namespace again: the place is free as soon as the end is seen.
             let start = Instant::now();
-            while count() > before && start.elapsed() < LIMIT {
+            while count() > before && start.elapsed() < limit() {
                 std::thread::sleep(Duration::from_millis(2));
             }
             assert_eq!(count(), before, "round {round}");

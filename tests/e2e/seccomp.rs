@@ -47,8 +47,8 @@ fn dangerous_calls_are_refused() {
         let area = Area::new(who);
         for (call, outside) in CALLS {
             let control = area.probe_outside(&[call]).run().out();
-            // A host hardened by sysctl may refuse some of them to everybody.
-            if control != *outside && !REFUSED.contains(&control.as_str()) {
+            // A host hardened by sysctl may refuse some of them to everybody; Debian's answers EACCES to perf_event_open.
+            if control != *outside && control != "EACCES" && !REFUSED.contains(&control.as_str()) {
                 panic!("{call} outside as {}: {control} instead of {outside}", who.name);
             }
             area.probe(&area.rules(), &[call]).run().assert_prints_one_of(REFUSED);
@@ -104,8 +104,10 @@ fn garbage_in_the_upper_half_of_an_argument_does_not_pass_the_filter() {
         let area = Area::new(who);
         area.probe_outside(&["clone", "0x7fffffff10000000"]).run().assert_prints("ok");
         area.probe(&area.rules(), &["clone", "0x7fffffff10000000"]).run().assert_prints_one_of(REFUSED);
-        area.probe_outside(&["raw-socket", "0x100000028", "1", "0"]).run().assert_prints("ok");
-        for socket in [["0x100000028", "1", "0"], ["0x7fffffff00000028", "0x100000001", "0"], ["0x100000010", "3", "0x10000000f"]] {
+        // A family that is in every kernel; others may be modules.
+        let netlink = ["0x100000010", "3", "0x10000000f"];
+        area.probe_outside(&["raw-socket", netlink[0], netlink[1], netlink[2]]).run().assert_prints("ok");
+        for socket in [["0x100000028", "1", "0"], ["0x7fffffff00000028", "0x100000001", "0"], netlink] {
             let outcome = area.probe(&area.rules(), &["raw-socket", socket[0], socket[1], socket[2]]).run();
             assert!(["EPERM", "EAFNOSUPPORT"].contains(&outcome.out().as_str()), "{socket:?}\n{outcome}");
         }

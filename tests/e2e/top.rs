@@ -4,10 +4,11 @@ use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use serde_json::{Value, json};
 use srt_tests::terminal::Terminal;
-use srt_tests::{Area, Identity, Program, Running, as_root, for_each_identity};
+use srt_tests::{Area, Identity, Program, Running, as_root, for_each_identity, patience};
 
 /// A run that was denied a write and a host, and waits until `work/go` exists.
 struct Watched {
@@ -41,7 +42,12 @@ impl Watched {
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
         let name = format!("srt/run/{}/{}", self.area.who.uid, self.pid());
         let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).expect("the name fits");
-        rustix::net::connect(&socket, &address).expect("the run listens");
+        // The command may say something before anybody can look on.
+        let start = Instant::now();
+        while let Err(error) = rustix::net::connect(&socket, &address) {
+            assert!(error == Errno::CONNREFUSED && start.elapsed() < patience(30), "the run listens: {error}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         socket
     }
 }
@@ -50,10 +56,10 @@ impl Watched {
 fn packet(socket: &OwnedFd) -> Option<Value> {
     let mut buffer = vec![0; 64 << 10];
     let ready = rustix::event::PollFd::new(socket, rustix::event::PollFlags::IN);
-    let limit = rustix::event::Timespec { tv_sec: 30, tv_nsec: 0 };
+    let limit = rustix::event::Timespec { tv_sec: patience(30).as_secs() as i64, tv_nsec: 0 };
     assert_eq!(rustix::event::poll(&mut [ready], Some(&limit)), Ok(1), "no packet comes");
     match rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty()) {
-        Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET) => None,
+        Ok((_, 0)) | Err(Errno::CONNRESET) => None,
         received => {
             let (_, count) = received.expect("a packet can be received");
             Some(serde_json::from_slice(&buffer[..count]).expect("each packet is a JSON object"))
@@ -272,13 +278,13 @@ fn it_ends_when_its_terminal_is_closed() {
         tmux(&["new-session", "-d", "-x", "100", "-y", "30", &words]).assert_code(0);
         let start = Instant::now();
         while !tmux(&["capture-pane", "-p"]).out().contains("COMMAND") {
-            assert!(start.elapsed() < Duration::from_secs(30), "nothing is shown");
+            assert!(start.elapsed() < patience(30), "nothing is shown");
             std::thread::sleep(Duration::from_millis(20));
         }
         let viewer: u32 = tmux(&["list-panes", "-F", "#{pane_pid}"]).out().trim().parse().expect("the pane has a process");
         tmux(&["kill-server"]).assert_code(0);
         while srt_tests::procs::stat_field(viewer, 3).is_some_and(|state| state != "Z") {
-            if start.elapsed() > Duration::from_secs(30) {
+            if start.elapsed() > patience(30) {
                 let pid = rustix::process::Pid::from_raw(viewer as i32).expect("a process id");
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
                 panic!("the viewer {viewer} lived on");
@@ -298,7 +304,7 @@ fn child(shell: u32) -> i32 {
         if let Some(pid) = text.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
             return pid;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "the shell has no child");
+        assert!(start.elapsed() < patience(30), "the shell has no child");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

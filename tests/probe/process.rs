@@ -17,7 +17,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     Operation { name: "kill", arguments: &["PID", "SIGNAL"], run: kill },
     Operation { name: "on-terminal", arguments: &["PTS", "COMMAND"], run: on_terminal },
     Operation { name: "suspend-output", arguments: &[], run: suspend_output },
-    Operation { name: "continue-by-timer", arguments: &[], run: continue_by_timer },
+    Operation { name: "continue-by-timer", arguments: &["MILLISECONDS"], run: continue_by_timer },
     Operation { name: "stdin-byte", arguments: &[], run: |_| ok(io::stdin().read(&mut [0; 1])) },
 ];
 
@@ -67,11 +67,12 @@ fn suspend_output(_arguments: &[String]) -> Answer {
     if value == -1 { Err(io::Error::last_os_error().into()) } else { std::process::exit(0) }
 }
 
-/// Lets the kernel continue this process ten times a second, however it is stopped, and writes a line each time; until it is killed.
-fn continue_by_timer(_arguments: &[String]) -> Answer {
+/// Lets the kernel continue this process once in a period, however it is stopped, and writes a line each time; until it is killed.
+fn continue_by_timer(arguments: &[String]) -> Answer {
+    let period = Duration::from_millis(number(&arguments[0])? as u64);
     let mut timer = std::ptr::null_mut();
     extern "C" fn nothing(_signal: libc::c_int) {}
-    let pause = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    let pause = libc::timespec { tv_sec: period.as_secs() as i64, tv_nsec: period.subsec_nanos().into() };
     // SAFETY: all structures are plain data that outlives the calls; zero is valid for each field of sigevent.
     unsafe {
         // A signal that is ignored stops the timer; one with a handler does not.

@@ -22,8 +22,18 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Makes `command` run as this identity, without supplementary groups.
+    /// Makes `command` run as this identity, without supplementary groups, and so that Ctrl-C ends it: a suite that a script started in its background
+    /// has that ignored, and so would everything that it starts.
     pub fn apply(self, command: &mut Command) {
+        // SAFETY: signal(2) is async-signal-safe, and nothing else is called between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                for signal in [libc::SIGINT, libc::SIGQUIT] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            });
+        }
         if self.uid != current_uid() {
             // For a root caller, std clears the supplementary groups before it sets the uid.
             command.gid(self.gid).uid(self.uid);

@@ -177,9 +177,11 @@ fn run_in(area: &Path, scope: &Scope) -> Result<Counts, String> {
 }
 
 impl Counts {
-    /// One line of libtest: `test NAME ... FAILED`, or `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
+    /// One line of libtest: `test NAME ... FAILED`, perhaps with the time that it took, or `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
     pub(crate) fn read(&mut self, line: &str) {
-        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+        if let Some((name, end)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
+            && (end == "FAILED" || end.starts_with("FAILED <"))
+        {
             self.failures.push(name.to_owned());
         }
         let Some(result) = line.strip_prefix("test result: ") else { return };
@@ -213,10 +215,11 @@ mod tests {
         let mut counts = Counts::default();
         counts.read("test a::b ... ok");
         counts.read("test a::c ... FAILED");
-        counts.read("test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s");
+        counts.read("test a::d ... FAILED <1.203s>");
+        counts.read("test result: FAILED. 3 passed; 2 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s");
         counts.read("test result: ok. 40 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s");
-        assert_eq!((counts.passed, counts.failed, counts.skipped), (43, 1, 2));
-        assert_eq!(counts.failures, ["a::c"]);
+        assert_eq!((counts.passed, counts.failed, counts.skipped), (43, 2, 2));
+        assert_eq!(counts.failures, ["a::c", "a::d"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! Nothing here decides what is mounted where.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
@@ -13,7 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
 
-use super::mount_table;
+use super::mount_table::{self, Mount};
 use super::sys::mount_setattr;
 
 /// What may not be done beneath a mount.
@@ -145,7 +146,11 @@ fn open_top(target: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 /// mount(2) restricts one mount at a time: the mount at `root` and every mount below it.
 fn restrict_recursively(root: BorrowedFd<'_>, restrictions: Restrictions) -> Result<(), Errno> {
     let top = rustix::fs::readlink(fd_path(root).as_c_str(), Vec::new())?;
-    for mount in mount_table::read()?.iter().filter(|mount| mount.is_within(top.to_bytes())) {
+    let table = mount_table::read()?;
+    // Of mounts at one point only the last can be named, and reached.
+    let reached: BTreeMap<&[u8], &Mount> =
+        table.iter().filter(|mount| mount.is_within(top.to_bytes())).map(|mount| (mount.point.as_slice(), mount)).collect();
+    for mount in reached.values() {
         let point = CString::new(mount.point.as_slice()).map_err(|_| Errno::INVAL)?;
         // Flags that the mount has already are locked in a user namespace: leaving one out would be refused.
         let flags = MountFlags::BIND | restrictions.flags() | mount.flags;

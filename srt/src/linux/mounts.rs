@@ -105,10 +105,9 @@ impl Builder {
         if mounts.terminal {
             devices.extend(terminals(host.as_fd()));
         }
-        // mount(2) works by name, and names below a mount on top of `/` would be ambiguous: the old calls build on another directory.
-        let place = if api == MountApi::New { "/" } else { "/sys" };
-        let place = open_directory(CWD, place).step("open the place of the new tree")?;
-        let mut builder = Builder { api, root: place.try_clone().step("open /")?, host, devices, own: None, passages: 0 };
+        let root = open_directory(CWD, "/").step("open the place of the new tree")?;
+        let mut builder = Builder { api, root, host, devices, own: None, passages: 0 };
+        let place = builder.place().step("make a place for the new tree")?;
         builder.root = match &mounts.steps[0] {
             MountStep::Passage { nodes, .. } => builder.passage(nodes, place.as_fd()).step("hide /")?,
             MountStep::Bind { writable, .. } => {
@@ -118,6 +117,17 @@ impl Builder {
             MountStep::Hide { .. } => return Err(Failure::new("hide /", Errno::INVAL)),
         };
         Ok(builder)
+    }
+
+    /// Where the new tree is put together. mount(2) works by name, and names below a mount on top of `/` would be ambiguous: the old calls build on a directory
+    /// that no step can name, below what covers the old `/dev`.
+    fn place(&mut self) -> Result<OwnedFd, Errno> {
+        if self.api == MountApi::New {
+            return open_directory(CWD, "/");
+        }
+        let own = self.own()?;
+        rustix::fs::mkdirat(own, "tree", Mode::RWXU)?;
+        open_directory(own, "tree")
     }
 
     /// False where there is nothing any more to be hidden, because another program removed it, or nothing that could be reached inside to be protected.
@@ -148,7 +158,7 @@ impl Builder {
         open_below(self.root.as_fd(), path.as_path())
     }
 
-    /// Made when first needed: after the tree was copied, or the copy would hold it. One file system for all purposes, because each costs as much as four binds.
+    /// Made when first needed: after the tree was copied, or the copy holds it (below its own `/dev`, with the old calls). One file system for all purposes, because each costs as much as four binds.
     fn own(&mut self) -> Result<BorrowedFd<'_>, Errno> {
         let own = match self.own.take() {
             Some(own) => own,

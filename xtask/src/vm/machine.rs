@@ -31,6 +31,8 @@ pub(super) struct Setup<'a> {
     /// Where the console's text goes when something is wrong.
     pub(super) cache: &'a Path,
     pub(super) limit: Duration,
+    /// An end to a machine whose job prints nothing for so long.
+    pub(super) silence: Duration,
 }
 
 /// How a machine ended, and what it left.
@@ -80,16 +82,21 @@ fn boot(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<End
     let mut child = command(setup).spawn().map_err(|error| format!("cannot start {QEMU}: {error}"))?;
     let (mut stdout, mut stderr) = (Line::new(line("S1")), Line::new(line("S2")));
     let start = Instant::now();
+    let mut last = start;
     let mut broken = None;
     let mut ended = false;
     while !ended {
         // Asked before reading: what is read after the end is everything.
         ended = child.try_wait().map_err(|error| format!("cannot wait for {QEMU}: {error}"))?.is_some();
+        let (printed, told) = (stdout.more(), stderr.more());
+        if !printed.is_empty() || !told.is_empty() {
+            last = Instant::now();
+        }
         // Whoever listens no more misses it; the machine's work goes on.
-        drop(out.write_all(&stdout.more()).and_then(|()| out.flush()));
-        drop(err.write_all(&stderr.more()).and_then(|()| err.flush()));
-        if !ended && start.elapsed() > setup.limit {
-            broken = Some(format!("the machine was ended after {} s", setup.limit.as_secs()));
+        drop(out.write_all(&printed).and_then(|()| out.flush()));
+        drop(err.write_all(&told).and_then(|()| err.flush()));
+        if let (false, Some(cause)) = (ended, overdue(setup, start, last)) {
+            broken = Some(cause);
             end(&mut child);
             ended = true;
         }
@@ -101,6 +108,15 @@ fn boot(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<End
     }
     let broken = broken.map(|cause| format!("{cause}: {}", keep_console(setup)));
     Ok(Ended { record, broken })
+}
+
+/// Why the machine is to be ended now, if it is.
+fn overdue(setup: &Setup, start: Instant, last: Instant) -> Option<String> {
+    if start.elapsed() > setup.limit {
+        return Some(format!("the machine was ended after {} s", setup.limit.as_secs()));
+    }
+    let silent = last.elapsed() > setup.silence;
+    silent.then(|| format!("the machine was ended because nothing was printed for {} s", setup.silence.as_secs()))
 }
 
 fn end(child: &mut Child) {

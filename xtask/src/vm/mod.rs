@@ -8,6 +8,7 @@ mod image;
 mod kernels;
 mod layers;
 mod machine;
+mod output;
 mod packages;
 mod program;
 mod record;

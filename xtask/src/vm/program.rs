@@ -30,7 +30,15 @@ pub(crate) fn run(words: &[&str]) -> Result<u8, String> {
     let work = cache.work(&format!("run-{}", std::process::id()))?;
     let name = files[1].file_name().unwrap_or_default().display().to_string();
     let payload = image::payload(&work.path, "payload", &files, &[("job", &job(&name, arguments))])?;
-    let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines: work.path.clone(), cache: &cache.path, limit: LIMIT };
+    let setup = Setup {
+        kernel: &kernel,
+        system: &system,
+        payload: &payload,
+        lines: work.path.clone(),
+        cache: &cache.path,
+        limit: LIMIT,
+        silence: LIMIT,
+    };
     let ended = machine::run(&setup, &mut std::io::stdout(), &mut std::io::stderr())?;
     if let Some(cause) = ended.broken {
         return Err(cause);

@@ -14,10 +14,13 @@ const EXPECTED: &[Expected] = &[
     Expected { reason: "it is about a layer that is missing: Broker", kernels: &["5.10"] },
     Expected { reason: "it is about a layer that is missing: Landlock", kernels: &["5.10"] },
     Expected { reason: "this kernel has no Landlock", kernels: &["5.10"] },
-    // The guest has no network, and no tool chain: both are large.
+    // The guest has no network, and of the tools only those that many tests use.
     Expected { reason: "there is no Rust toolchain", kernels: EVERYWHERE },
     Expected { reason: "go is not installed", kernels: EVERYWHERE },
     Expected { reason: "no bpftool", kernels: EVERYWHERE },
+    Expected { reason: "java is not installed", kernels: EVERYWHERE },
+    Expected { reason: "psql is not installed", kernels: EVERYWHERE },
+    Expected { reason: "nc is not installed", kernels: EVERYWHERE },
 ];
 
 /// What is wrong with the record of skips.

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::kernels::{Kernel, SERIES};
 use super::layers::Layers;
 use super::machine::{self, Setup};
+use super::output::Output;
 use super::record::Record;
 use super::{Cache, image, kernels, program, skips, subset};
 use crate::suite::{self, Counts};
@@ -20,6 +20,8 @@ const MACHINES: usize = 2;
 /// An end to what hangs: for the whole suite, and for the part of it that CI runs.
 const LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 const LIMIT_OF_SUBSET: Duration = Duration::from_secs(50 * 60);
+/// A test that hangs is ended by its own limit first, after `SLOW` minutes; one that sets itself a longer one prints nothing meanwhile, and others do.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
 
 /// What is to be run where.
 #[derive(Default)]
@@ -90,7 +92,7 @@ pub(crate) fn run(request: &Request) -> Result<Counts, String> {
         // The lock is held for the taking only.
         while let Some(kernel) = { open.lock().expect("no holder panics").pop_front() } {
             let lines = work.path.join(&kernel.series);
-            let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines, cache: &cache.path, limit };
+            let setup = Setup { kernel: &kernel, system: &system, payload: &payload, lines, cache: &cache.path, limit, silence: SILENCE };
             let result = one(&cache, &setup);
             results.lock().expect("no holder panics").push((kernel, result));
         }
@@ -121,16 +123,14 @@ fn one(cache: &Cache, setup: &Setup) -> Result<Tested, String> {
     let log = cache.path.join(format!("test-{series}.txt"));
     let file = File::create(&log).map_err(|error| format!("cannot write {}: {error}", log.display()))?;
     let errors = file.try_clone().map_err(|error| format!("cannot write {}: {error}", log.display()))?;
-    let mut output = Output { series, log: file, counts: Counts::default(), rest: Vec::new(), told: false };
+    let mut output = Output::new(series, file);
     let mut errors = errors;
     let start = Instant::now();
     let ended = machine::run(setup, &mut output, &mut errors)?;
-    let Output { mut counts, .. } = output;
-    if let Some(cause) = ended.broken {
-        // The sum at the end of the suite's output is missing then.
-        counts.failed = counts.failures.len();
-        counts.fail(&cause);
-    }
+    let mut counts = match ended.broken {
+        Some(cause) => output.cut_off(&cause),
+        None => output.counts,
+    };
     judge(&mut counts, &ended.record, setup.kernel);
     counts.name_failures(&format!("kernel {series}: "));
     println!("{series}: everything that was printed is in {}", log.display());
@@ -174,37 +174,6 @@ const REFUSALS: &[(&str, &str)] = &[
     ("root-forbidden", "125 not-run user.max_user_namespaces"),
     ("user-forbidden", "125 not-run user.max_user_namespaces"),
 ];
-
-/// Passes lines on with the kernel's name, and counts results.
-struct Output<'a> {
-    series: &'a str,
-    log: File,
-    counts: Counts,
-    rest: Vec<u8>,
-    /// The end of libtest's output, with what failed tests said, was reached.
-    told: bool,
-}
-
-impl Write for Output<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.log.write_all(bytes)?;
-        self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-            self.counts.read(&line);
-            self.told |= line == "failures:";
-            if self.told || line.starts_with("test ") {
-                println!("{}: {line}", self.series);
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.log.flush()
-    }
-}
 
 /// The table: kernel × layer, and what came of the tests.
 fn report(results: &[(Kernel, Result<Tested, String>)]) {
@@ -268,8 +237,8 @@ export SRT_TEST_SKIPS=/run/skips SRT_TEST_SLOW={SLOW} TMPDIR=/tmp
 send doctor-root /run/doctor
 HOME=/home/srt-test setpriv --reuid srt-test --regid srt-test --clear-groups /srt/srt doctor --json >/run/doctor
 send doctor-user /run/doctor
-# In a session of its own, as if a person had started it.
-setsid -w /srt/e2e --test-threads=4 {arguments} </dev/null >/dev/ttyS1 2>/dev/ttyS2
+# In a session of its own, as if a person had started it. The time of each test, which libtest calls unstable, says what a kernel's part in CI costs.
+RUSTC_BOOTSTRAP=1 setsid -w /srt/e2e --test-threads=4 -Z unstable-options --report-time {arguments} </dev/null >/dev/ttyS1 2>/dev/ttyS2
 status=$?
 send skips /run/skips
 # Last, because it is for the whole machine: user namespaces are switched off for users, then for all.
@@ -281,10 +250,7 @@ say end $status
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use super::{Output, Request};
-    use crate::suite::Counts;
+    use super::Request;
 
     #[test]
     fn without_a_kernel_all_are_meant() {
@@ -292,16 +258,5 @@ mod tests {
         let request = Request::parse(&["--kernel", "6.1", "--", "cli::", "--exact"]).unwrap();
         assert_eq!((request.kernels, request.filters), (vec!["6.1".to_owned()], vec!["cli::".to_owned(), "--exact".to_owned()]));
         assert!(Request::parse(&["6.1"]).is_err());
-    }
-
-    #[test]
-    fn results_are_counted_wherever_the_bytes_are_cut() {
-        let log = std::fs::File::create("/dev/null").unwrap();
-        let mut output = Output { series: "0", log, counts: Counts::default(), rest: Vec::new(), told: false };
-        for part in ["test a ... FAI", "LED\ntest result: FAILED. 2 pas", "sed; 1 failed; 0 ignored; 0 measured\n"] {
-            output.write_all(part.as_bytes()).unwrap();
-        }
-        assert_eq!((output.counts.passed, output.counts.failed), (2, 1));
-        assert_eq!(output.counts.failures, ["a"]);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::cell::OnceCell;
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 use super::super::notify::{Listener, Notification};
 use super::super::sys::{read_memory, write_memory};
 use super::authority;
+use super::foreign_proc;
 use super::masks::Owner;
 
 /// Longest path, its NUL included (limits.h).
@@ -153,10 +154,7 @@ impl<'a> Caller<'a> {
         if let Some(entry) = self.entry.get() {
             return Ok(*entry);
         }
-        // The kernel tells it in the numbers of the procfs that is asked (pidfd_open(2)).
-        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.pidfd()?.as_raw_fd())).map_err(|_| Errno::SRCH)?;
-        let number = text.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|number| number.trim().parse().ok());
-        let entry = number.filter(|number| *number > 0).ok_or(Errno::SRCH)?;
+        let entry = foreign_proc::entry(self.notification.thread, self.pidfd()?)?;
         Ok(*self.entry.get_or_init(|| entry))
     }
 
@@ -178,11 +176,8 @@ impl<'a> Caller<'a> {
 
     /// Below Linux 6.9 only a thread group has a descriptor, which gives the *leader's* table of descriptors: refused where that is another one.
     fn group_pidfd(&self) -> Result<OwnedFd, Errno> {
-        // Which group it is cannot be found out through a procfs with other numbers.
-        if self.foreign_proc {
-            return Err(Errno::PERM);
-        }
-        let group = self.group()?;
+        // Through a procfs with other numbers the group cannot be looked up before there is a pidfd.
+        let group = if self.foreign_proc { foreign_proc::leader(self.notification.thread).ok_or(Errno::PERM)? } else { self.group()? };
         if group != self.notification.thread && !authority::where_needed(|| same_table(group, self.notification.thread))? {
             return Err(Errno::PERM);
         }
@@ -195,11 +190,9 @@ impl<'a> Caller<'a> {
         }
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.entry()?)).map_err(|_| Errno::SRCH)?;
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        // One number for each pid namespace, the innermost last.
-        let own_group = field("NStgid:").and_then(|numbers| numbers.rsplit('\t').next()).and_then(|value| value.parse().ok());
         let status = Status {
             group: field("Tgid:").and_then(|value| value.parse().ok()).ok_or(Errno::SRCH)?,
-            own_group: own_group.ok_or(Errno::SRCH)?,
+            own_group: foreign_proc::innermost(&text, "NStgid:").ok_or(Errno::SRCH)?,
             alone: field("Threads:") == Some("1"),
             umask: field("Umask:").and_then(|value| u32::from_str_radix(value, 8).ok()).ok_or(Errno::SRCH)?,
         };

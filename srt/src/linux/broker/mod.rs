@@ -22,6 +22,7 @@ mod call;
 mod caller;
 mod desk;
 mod files;
+mod foreign_proc;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod judge;
