@@ -53,7 +53,7 @@ pub(super) struct Service {
 pub(super) fn serve(listen: impl FnOnce() -> Result<Place, Fault>, sinks: Vec<Box<dyn Sink>>) -> Result<(), Fault> {
     let _ = backend::ignore_sigpipe();
     let fault = |error: std::io::Error| Fault::os("run the service", error);
-    let program = Program::load(Scope::All, Way::Calls, BUFFER).map_err(|fault| {
+    let program = Program::load(Way::Calls(Scope::All), BUFFER).map_err(|fault| {
         if fault.hint.is_some() { fault } else { fault.hint("the service needs CAP_BPF and CAP_PERFMON: run it as root") }
     })?;
     let service = Rc::new(Service {
