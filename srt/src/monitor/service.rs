@@ -161,7 +161,7 @@ impl Service {
                 () = self.sync.notified() => None,
             };
             while self.take(AT_ONCE) == AT_ONCE {
-                self.registry.borrow_mut().synced(self.passed.get());
+                self.registry.borrow_mut().synced(self.passed.get(), || self.program.borrow().passed_by());
                 tokio::task::yield_now().await;
             }
             if let Some(mut guard) = guard {
@@ -169,7 +169,7 @@ impl Service {
             }
             let (mut registry, program) = (self.registry.borrow_mut(), self.program.borrow());
             registry.lost(|pid_ns| program.lost(pid_ns));
-            registry.synced(u64::MAX);
+            registry.synced(u64::MAX, || program.passed_by());
         }
     }
 

@@ -192,9 +192,9 @@ impl Service {
                 self.retry.reset();
                 Some(Heard::Away(false))
             }
-            Ok(Some(Packet::Synced)) => {
+            Ok(Some(Packet::Synced(passed_by))) => {
                 self.synced = true;
-                self.next()
+                Some(Heard::PassedBy(passed_by))
             }
             gone @ (Ok(Some(Packet::Gone(_))) | Err(_)) => {
                 tracing::debug!("monitor: {gone:?}");
