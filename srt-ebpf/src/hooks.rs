@@ -1,7 +1,7 @@
 //! The programs, and the one report that all of them make.
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
-use core::ptr::write_volatile;
+use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -32,18 +32,15 @@ const EROFS: u64 = 30;
 /// After every system call (`include/trace/events/syscalls.h`: `sys_exit(struct pt_regs *regs, long ret)`).
 #[raw_tracepoint]
 fn every_call(context: RawTracePointContext) -> i32 {
-    let (regs, result): (u64, u64) = (context.arg(0), context.arg(1));
-    returned(regs, result as i64);
+    returned(context.as_ptr().cast());
     0
 }
 
-/// After one system call: `long __x64_sys_…(const struct pt_regs *regs)`. Loaded once for each call that is looked at.
+/// After one system call: `long __x64_sys_…(const struct pt_regs *regs)`; of a function with one argument, the context holds that and then what it returned (bpf_tracing, `BPF_TRACE_FEXIT`).
+/// Loaded once for each call that is looked at.
 #[fexit]
 fn one_call(context: FExitContext) -> i32 {
-    let arguments = context.as_ptr().cast::<u64>();
-    // SAFETY: of a function with one argument, the context holds that argument and then what the function returned (bpf_tracing, `BPF_TRACE_FEXIT`).
-    let (regs, result) = unsafe { (*arguments, *arguments.add(1)) };
-    returned(regs, result as i64);
+    returned(context.as_ptr().cast());
     0
 }
 
@@ -52,20 +49,33 @@ fn one_call(context: FExitContext) -> i32 {
 /// Needs `bpf_get_func_ret` (Linux 5.17) and `bpf_task_pt_regs` (5.15).
 #[fexit]
 fn filtered(context: FExitContext) -> i32 {
-    if context.ret::<i32>() == Ok(-1) {
+    if context.ret::<i32>() == Ok(-1) && !kernel::is_outermost() {
         // SAFETY: the task that runs has registers of its own.
         let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
-        returned(regs, Address(regs).at(offset!(regs_result)).follow().0 as i64);
+        let result = Address(regs).at(offset!(regs_result)).follow().0 as i64;
+        if is_denial(result) {
+            failed(regs, -result as u64);
+        }
     }
     0
 }
 
-/// What every call pays for: one comparison where it did not fail.
+/// What every call pays for: a comparison where it did not fail; some loads where it failed outside of any pid namespace but the first.
+///
+/// The context holds the registers and the result. It is read again rather than kept: of what is kept over the call of a helper, a register is saved first, also where nothing fails.
 #[inline(always)]
-fn returned(regs: u64, result: i64) {
-    if result < 0 && matches!(-result as u64, EPERM | EACCES | EROFS | ENOENT) {
-        failed(regs, -result as u64);
+fn returned(context: *const u64) {
+    // SAFETY: both are there; the verifier knows.
+    let result = || unsafe { read_volatile(context.add(1)) } as i64;
+    if is_denial(result()) && !kernel::is_outermost() {
+        // SAFETY: as above.
+        failed(unsafe { read_volatile(context) }, -result() as u64);
     }
+}
+
+#[inline(always)]
+fn is_denial(result: i64) -> bool {
+    result < 0 && matches!(-result as u64, EPERM | EACCES | EROFS | ENOENT)
 }
 
 /// A function of its own: where a call does not fail, none of the registers that are needed here is saved.
@@ -74,9 +84,6 @@ fn returned(regs: u64, result: i64) {
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn failed(regs: u64, errno: u64) {
-    if kernel::is_outermost() {
-        return;
-    }
     let task = kernel::task();
     let namespace = kernel::pid_namespace(task);
     let Some(sandbox) = SANDBOXES.get_ptr_mut(namespace) else { return };

@@ -97,10 +97,13 @@ pub(crate) fn is_outermost() -> bool {
         let pid = task().at(offset!(task_thread_pid)).follow();
         return pid.at(offset!(pid_level)).word() == 0;
     }
+    // SAFETY: takes no argument.
+    let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
+    // What is known before a helper is called must be kept over the call.
     let (thread_pid, level) = (offset!(task_thread_pid) as usize, offset!(pid_level) as usize);
     // SAFETY: the verifier knows the type behind the pointer and checks what is read of it; a read that fails gives zero.
     unsafe {
-        let pid: *const u8 = read_volatile(bpf_get_current_task_btf().byte_add(thread_pid).cast());
+        let pid: *const u8 = read_volatile(task.add(thread_pid).cast());
         read_volatile(pid.add(level).cast::<u32>()) == 0
     }
 }
