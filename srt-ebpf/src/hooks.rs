@@ -1,6 +1,7 @@
 //! The programs, and the one report that all of them make.
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
+use core::ptr::{read_volatile, write_volatile};
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
@@ -23,38 +24,24 @@ static SANDBOXES: HashMap<u32, Sandbox> = HashMap::with_max_entries(4096, 0);
 #[map]
 static RECORDS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-const ENOENT: i64 = 2;
-const EPERM: i64 = 1;
-const EACCES: i64 = 13;
-const EROFS: i64 = 30;
+const ENOENT: u64 = 2;
+const EPERM: u64 = 1;
+const EACCES: u64 = 13;
+const EROFS: u64 = 30;
 
 /// After every system call (`include/trace/events/syscalls.h`: `sys_exit(struct pt_regs *regs, long ret)`).
 #[raw_tracepoint]
 fn every_call(context: RawTracePointContext) -> i32 {
-    let (regs, result): (u64, u64) = (context.arg(0), context.arg(1));
-    returned(regs, result as i64);
+    returned(context.as_ptr().cast());
     0
 }
 
-/// After one system call each: `long __x64_sys_…(const struct pt_regs *regs)`. They differ in nothing but their names, by which `srt` attaches each to another call.
-macro_rules! hooks {
-    ($($name:ident)+) => {$(
-        #[fexit]
-        fn $name(context: FExitContext) -> i32 {
-            let arguments = context.as_ptr().cast::<u64>();
-            // SAFETY: of a function with one argument, the context holds that argument and then what the function returned (bpf_tracing, `BPF_TRACE_FEXIT`).
-            let (regs, result) = unsafe { (*arguments, *arguments.add(1)) };
-            returned(regs, result as i64);
-            0
-        }
-    )+};
-}
-
-hooks! {
-    call_00 call_01 call_02 call_03 call_04 call_05 call_06 call_07 call_08 call_09 call_10 call_11 call_12 call_13 call_14 call_15
-    call_16 call_17 call_18 call_19 call_20 call_21 call_22 call_23 call_24 call_25 call_26 call_27 call_28 call_29 call_30 call_31
-    call_32 call_33 call_34 call_35 call_36 call_37 call_38 call_39 call_40 call_41 call_42 call_43 call_44 call_45 call_46 call_47
-    call_48 call_49 call_50 call_51 call_52 call_53 call_54 call_55 call_56 call_57 call_58 call_59 call_60 call_61 call_62 call_63
+/// After one system call: `long __x64_sys_…(const struct pt_regs *regs)`; of a function with one argument, the context holds that and then what it returned (bpf_tracing, `BPF_TRACE_FEXIT`).
+/// Loaded once for each call that is looked at.
+#[fexit]
+fn one_call(context: FExitContext) -> i32 {
+    returned(context.as_ptr().cast());
+    0
 }
 
 /// After the filter was asked: what it refuses never reaches the function behind the call. `int __seccomp_filter(…)`: -1 where it is refused, and the errno is in the registers.
@@ -62,32 +49,47 @@ hooks! {
 /// Needs `bpf_get_func_ret` (Linux 5.17) and `bpf_task_pt_regs` (5.15).
 #[fexit]
 fn filtered(context: FExitContext) -> i32 {
-    if context.ret::<i32>() == Ok(-1) {
+    if context.ret::<i32>() == Ok(-1) && !kernel::is_outermost() {
         // SAFETY: the task that runs has registers of its own.
         let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
-        returned(regs, Address(regs).at(offset!(regs_result)).follow().0 as i64);
+        let result = Address(regs).at(offset!(regs_result)).follow().0 as i64;
+        if is_denial(result) {
+            failed(regs, -result as u64);
+        }
     }
     0
 }
 
-/// What every task pays for.
+/// What every call pays for: a comparison where it did not fail; some loads where it failed outside of any pid namespace but the first.
+///
+/// The context holds the registers and the result. It is read again rather than kept: of what is kept over the call of a helper, a register is saved first, also where nothing fails.
 #[inline(always)]
-fn returned(regs: u64, result: i64) {
-    if matches!(-result, EPERM | EACCES | EROFS | ENOENT) {
-        failed(regs, -result);
+fn returned(context: *const u64) {
+    // SAFETY: both are there; the verifier knows.
+    let result = || unsafe { read_volatile(context.add(1)) } as i64;
+    if is_denial(result()) && !kernel::is_outermost() {
+        // SAFETY: as above.
+        failed(unsafe { read_volatile(context) }, -result() as u64);
     }
 }
 
+#[inline(always)]
+fn is_denial(result: i64) -> bool {
+    result < 0 && matches!(-result as u64, EPERM | EACCES | EROFS | ENOENT)
+}
+
+/// A function of its own: where a call does not fail, none of the registers that are needed here is saved.
+///
 /// Goes by its own name: one that the compiler makes up depends on where the standard library's sources lie, and the object must not.
 #[inline(never)]
 #[unsafe(no_mangle)]
-fn failed(regs: u64, errno: i64) {
-    let regs = Address(regs);
-    let call = regs.at(offset!(regs_call)).follow().0;
-    let Some(shape) = kernel::shape(call) else { return };
+fn failed(regs: u64, errno: u64) {
     let task = kernel::task();
     let namespace = kernel::pid_namespace(task);
     let Some(sandbox) = SANDBOXES.get_ptr_mut(namespace) else { return };
+    let regs = Address(regs);
+    let call = regs.at(offset!(regs_call)).follow().0;
+    let Some(shape) = kernel::shape(call) else { return };
     // SAFETY: an element of the map.
     let watched = unsafe { (*sandbox).watch };
     if errno == ENOENT && watched & watch::MISSING == 0 || shape.wanted == wanted::WITHOUT_BROKER && watched & watch::BROKER != 0 {
@@ -101,7 +103,7 @@ fn failed(regs: u64, errno: i64) {
 
 /// False where the record is lost.
 #[inline(always)]
-fn report(regs: Address, task: Address, call: u64, shape: Shape, pid_ns: u32, errno: i64) -> bool {
+fn report(regs: Address, task: Address, call: u64, shape: Shape, pid_ns: u32, errno: u64) -> bool {
     let Some(mut out) = Text::begin() else { return false };
     let ids = bpf_get_current_pid_tgid();
     let record = out.record();
@@ -112,16 +114,17 @@ fn report(regs: Address, task: Address, call: u64, shape: Shape, pid_ns: u32, er
     record.tid = ids as u32;
     record.call = call as u32;
     record.errno = errno as u32;
-    record.lengths = [0; 5];
     record.flags = 0;
+    for length in &mut record.lengths {
+        // SAFETY: a field of the record; volatile, so that no function that fills memory is called.
+        unsafe { write_volatile(length, 0) };
+    }
     // SAFETY: sixteen bytes are there to be written.
     unsafe { bpf_get_current_comm((&raw mut record.comm).cast(), 16) };
     out.take_arguments(regs);
     path(task, shape.path, shape.directory, text::DIRECTORY, &mut out);
-    if kernel::pairs() {
-        path(task, shape.second_path, shape.second_directory, text::SECOND_DIRECTORY, &mut out);
-        address(shape, &mut out);
-    }
+    path(task, shape.second_path, shape.second_directory, text::SECOND_DIRECTORY, &mut out);
+    address(shape, &mut out);
     let (bytes, length) = out.bytes();
     // SAFETY: the map is a ring buffer, and so many bytes lie there.
     let failed = unsafe { bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), bytes.cast(), length, 0) };

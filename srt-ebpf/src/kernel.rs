@@ -4,7 +4,7 @@
 
 use core::ptr::read_volatile;
 
-use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_probe_read_kernel};
 use srt_ebpf::{Calls, Layout, MOST_CALLS, Shape};
 
 /// Filled in before the program is loaded.
@@ -14,15 +14,9 @@ static LAYOUT: Layout = Layout::UNKNOWN;
 #[unsafe(no_mangle)]
 static CALLS: Calls = Calls([Shape::UNWANTED; MOST_CALLS]);
 
-/// Are there calls with a second path, or with an address? A constant when the program is loaded: the verifier then does not look at what is never reached.
+/// Does this kernel have `bpf_get_current_task_btf` (Linux 5.11)? Filled in before the program is loaded: what is never reached, the verifier does not look at.
 #[unsafe(no_mangle)]
-static PAIRS: u32 = 1;
-
-#[inline(always)]
-pub(crate) fn pairs() -> bool {
-    // SAFETY: a static.
-    unsafe { read_volatile(&raw const PAIRS) != 0 }
-}
+static TYPED: u32 = 0;
 
 /// One offset of [`LAYOUT`].
 macro_rules! offset {
@@ -52,6 +46,7 @@ pub(crate) fn shape(call: u64) -> Option<Shape> {
 /// An address of kernel memory; null where it is not known.
 ///
 /// Reading what cannot be read gives zero, and from there on everything is zero: a chain of pointers is followed without a branch, of which the verifier would follow each.
+#[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Address(pub(crate) u64);
 
@@ -92,7 +87,28 @@ pub(crate) fn task() -> Address {
     Address(unsafe { bpf_get_current_task() })
 }
 
-/// Inode number of its innermost pid namespace (pid_namespaces(7)).
+/// Does the task that runs see all processes? Then it is in no sandbox: each has a pid namespace of its own, below the first one (pid_namespaces(7)).
+///
+/// What every call that fails pays for, so it is cheap where the kernel allows: two loads, in place of calls of a helper.
+#[inline(always)]
+pub(crate) fn is_outermost() -> bool {
+    // SAFETY: a static.
+    if unsafe { read_volatile(&raw const TYPED) } == 0 {
+        let pid = task().at(offset!(task_thread_pid)).follow();
+        return pid.at(offset!(pid_level)).word() == 0;
+    }
+    // SAFETY: takes no argument.
+    let task: *const u8 = unsafe { bpf_get_current_task_btf() }.cast();
+    // What is known before a helper is called must be kept over the call.
+    let (thread_pid, level) = (offset!(task_thread_pid) as usize, offset!(pid_level) as usize);
+    // SAFETY: the verifier knows the type behind the pointer and checks what is read of it; a read that fails gives zero.
+    unsafe {
+        let pid: *const u8 = read_volatile(task.add(thread_pid).cast());
+        read_volatile(pid.add(level).cast::<u32>()) == 0
+    }
+}
+
+/// Inode number of its innermost pid namespace.
 #[inline(always)]
 pub(crate) fn pid_namespace(task: Address) -> u32 {
     let pid = task.at(offset!(task_thread_pid)).follow();

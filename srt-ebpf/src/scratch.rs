@@ -9,6 +9,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use srt_ebpf::{MOST_ADDRESS, MOST_DIRECTORY, MOST_NAMES, MOST_RECORD, MOST_TEXT, Record};
 
+use crate::directory::Walk;
 use crate::kernel::{Address, offset};
 
 /// Where the next text can begin: below this. A power of two, so that the verifier sees it in one mask.
@@ -21,6 +22,7 @@ struct Memory {
     taken: u64,
     /// Where the next text begins. Here and not in a register: what the verifier knows nothing about, it need not tell apart.
     at: u64,
+    walk: Walk,
     bytes: [u8; BEGIN + MOST_TEXT],
 }
 
@@ -49,6 +51,12 @@ impl Text {
             write_volatile(&raw mut (*memory).at, size_of::<Record>() as u64);
         }
         Some(Text { memory })
+    }
+
+    /// The record that is being put together, for a part of the program that the verifier looks at by itself.
+    #[inline(always)]
+    pub(crate) fn resume() -> Option<Text> {
+        Some(Text { memory: SCRATCH.get_ptr_mut(0)? })
     }
 
     /// Gives it back.
@@ -94,6 +102,18 @@ impl Text {
     #[inline(always)]
     pub(crate) fn take_back(&mut self, position: usize) {
         self.set_position(position);
+    }
+
+    #[inline(always)]
+    pub(crate) fn walk(&self) -> Walk {
+        // SAFETY: a field of the element; any bytes are one.
+        unsafe { read_volatile(&raw const (*self.memory).walk) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_walk(&mut self, walk: Walk) {
+        // SAFETY: a field of the element.
+        unsafe { write_volatile(&raw mut (*self.memory).walk, walk) };
     }
 
     /// One name of the kernel's with its NUL; false where it cannot be read.

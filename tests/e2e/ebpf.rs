@@ -226,9 +226,14 @@ fn a_flood_is_counted_to_the_last_denial() {
         let (outcome, events) = Events::of(&area, &rules, &["python3", "-c", &script]);
         outcome.assert_prints("end");
         let counted: u64 = events.counts().filter(|(target, _)| *target == secret).map(|(_, count)| count).sum();
-        let lost =
-            outcome.err().lines().find_map(|line| line.strip_suffix(" came too quickly")?.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0);
-        assert_eq!(counted + lost, TIMES, "{lost} lost\n{outcome}");
+        let said = |words: &str| -> u64 {
+            let err = outcome.err();
+            err.lines().find_map(|line| line.strip_suffix(words)?.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0)
+        };
+        let told = counted + said(" came too quickly");
+        // Where the kernel lets a task have the processor while the program runs for another, it says how many calls the program was not asked about.
+        let passed_by = said(" calls, of any process on this host, were not looked at");
+        assert!(told <= TIMES && told + passed_by >= TIMES, "{told} told, at most {passed_by} not looked at\n{outcome}");
     });
 }
 
@@ -237,11 +242,12 @@ fn nothing_stays_loaded_after_srt_is_killed() {
     where_programs_load(|who| {
         let area = Area::new(who);
         let rules = furnish(&area);
-        let Some(before) = loaded_programs() else { return skipped("no bpftool") };
         let mut running = area.srt(&rules).args(&["sh", "-c", "echo ready; sleep 60"]).spawn();
         running.wait_for("ready");
-        // Those of a service of the host, or of another run, may stay.
-        let loaded: Vec<_> = loaded_programs().unwrap_or_default().into_iter().filter(|id| !before.contains(id)).collect();
+        if loaded_programs().is_none() {
+            return skipped("no bpftool");
+        }
+        let loaded = programs_of(running.id());
         assert!(!loaded.is_empty(), "a program is loaded while the command runs");
         running.signal(rustix::process::Signal::KILL);
         let _ = running.wait();
@@ -253,19 +259,20 @@ fn nothing_stays_loaded_after_srt_is_killed() {
     });
 }
 
-fn bpftool(words: &[&str]) -> Option<serde_json::Value> {
-    let output = std::process::Command::new("bpftool").args(["--json", "prog", "list"]).args(words).output().ok()?;
-    serde_json::from_slice(&output.stdout).ok()
+/// Numbers of the programs that a process holds descriptors of (proc_pid_fdinfo(5)).
+fn programs_of(process: u32) -> Vec<u64> {
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap();
+    let texts = descriptors.flatten().filter_map(|descriptor| std::fs::read_to_string(descriptor.path()).ok());
+    texts.filter_map(|text| text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok())).collect()
 }
 
-/// Numbers of all programs of ours.
+/// Numbers of all programs that the kernel holds; none where bpftool(8) is missing.
 fn loaded_programs() -> Option<Vec<u64>> {
-    let list = bpftool(&[])?;
-    let ours = list.as_array()?.iter().filter(|program| program["name"] == "every_call");
-    Some(ours.filter_map(|program| program["id"].as_u64()).collect())
+    let output = std::process::Command::new("bpftool").args(["--json", "prog", "list"]).output().ok()?;
+    let list: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    Some(list.as_array()?.iter().filter_map(|program| program["id"].as_u64()).collect())
 }
 
 fn still_loaded(programs: &[u64]) -> bool {
-    let Some(list) = bpftool(&[]) else { return false };
-    list.as_array().is_some_and(|list| list.iter().any(|program| program["id"].as_u64().is_some_and(|id| programs.contains(&id))))
+    loaded_programs().is_some_and(|loaded| loaded.iter().any(|program| programs.contains(program)))
 }

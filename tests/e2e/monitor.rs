@@ -168,7 +168,7 @@ impl Client {
             match packet.first() {
                 Some(b'R') => records += u64::from(packet.windows(text.len()).any(|window| window == text.as_bytes())),
                 Some(b'L') => lost += u64::from_ne_bytes(packet[1..].try_into().expect("a number")),
-                Some(b'{') if packet == br#"{"v":1,"type":"synced"}"# => return (records, lost),
+                Some(b'{') if packet.starts_with(br#"{"v":1,"type":"synced","#) => return (records, lost),
                 Some(b'{') => {}
                 _ => panic!("the connection ended"),
             }

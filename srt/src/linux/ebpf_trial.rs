@@ -54,7 +54,7 @@ pub fn try_ebpf(support: &mut Support) -> EbpfTrial {
     if matches!(support.ebpf, Answer::No(_)) {
         return trial;
     }
-    match Program::load(Scope::Reads, Way::Calls, BUFFER) {
+    match Program::load(Way::Calls(Scope::Reads), BUFFER) {
         Ok(program) => {
             support.ebpf = Answer::Yes;
             trial.attached = Some(hooks(&program.attached));

@@ -27,8 +27,8 @@ pub enum Packet {
     Lost(u64),
     /// Somebody watches this run (`true`), or nobody does any more.
     Observed(bool),
-    /// All that had happened when [`Connection::request_sync`] was called has been received.
-    Synced,
+    /// All that had happened when [`Connection::request_sync`] was called has been received, but for what passed by: at most so many calls, of any process on the host, since the run came.
+    Synced(u64),
     /// The connection is over: why.
     Gone(Gone),
 }
@@ -126,7 +126,7 @@ impl Connection {
             (Some(Answer::Record(bytes)), true) => Packet::Record(bytes),
             (Some(Answer::Lost(count)), true) => Packet::Lost(count),
             (Some(Answer::Observed(observed)), true) => Packet::Observed(observed),
-            (Some(Answer::Synced), true) => Packet::Synced,
+            (Some(Answer::Synced(passed_by)), true) => Packet::Synced(passed_by),
             _ => Packet::Gone(Gone::Strange),
         }))
     }

@@ -31,6 +31,8 @@ pub(super) struct Run {
     pub(super) pid_ns: u32,
     pub(super) namespace: OwnedFd,
     pub(super) outbox: Rc<Outbox>,
+    /// Calls that had passed by all sandboxes when it came ([`crate::backend::Program::passed_by`]).
+    pub(super) passed_by: u64,
 }
 
 #[derive(Debug)]
@@ -168,12 +170,14 @@ impl Registry {
         }
     }
 
-    /// Answers those who waited for this place.
-    pub(super) fn synced(&mut self, place: u64) {
+    /// Answers those who waited for this place. `passed_by` is asked once, and only where somebody did.
+    pub(super) fn synced(&mut self, place: u64, passed_by: impl FnOnce() -> u64) {
+        let passed_by = std::cell::LazyCell::new(passed_by);
         for here in self.runs.values_mut().filter(|here| here.sync.is_some_and(|wanted| wanted <= place)) {
             here.sync = None;
+            let passed_by = passed_by.saturating_sub(here.run.passed_by);
             // One that asks again and again and does not read gets no more answers.
-            let _ = here.run.outbox.push_short(&Answer::Synced.encode());
+            let _ = here.run.outbox.push_short(&Answer::Synced(passed_by).encode());
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) struct Service {
 pub(super) fn serve(listen: impl FnOnce() -> Result<Place, Fault>, sinks: Vec<Box<dyn Sink>>) -> Result<(), Fault> {
     let _ = backend::ignore_sigpipe();
     let fault = |error: std::io::Error| Fault::os("run the service", error);
-    let program = Program::load(Scope::All, Way::Calls, BUFFER).map_err(|fault| {
+    let program = Program::load(Way::Calls(Scope::All), BUFFER).map_err(|fault| {
         if fault.hint.is_some() { fault } else { fault.hint("the service needs CAP_BPF and CAP_PERFMON: run it as root") }
     })?;
     let service = Rc::new(Service {
@@ -161,7 +161,7 @@ impl Service {
                 () = self.sync.notified() => None,
             };
             while self.take(AT_ONCE) == AT_ONCE {
-                self.registry.borrow_mut().synced(self.passed.get());
+                self.registry.borrow_mut().synced(self.passed.get(), || self.program.borrow().passed_by());
                 tokio::task::yield_now().await;
             }
             if let Some(mut guard) = guard {
@@ -169,7 +169,7 @@ impl Service {
             }
             let (mut registry, program) = (self.registry.borrow_mut(), self.program.borrow());
             registry.lost(|pid_ns| program.lost(pid_ns));
-            registry.synced(u64::MAX);
+            registry.synced(u64::MAX, || program.passed_by());
         }
     }
 

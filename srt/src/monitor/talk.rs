@@ -62,6 +62,7 @@ pub(super) async fn talk(service: &Service, socket: Socket, uid: u32, pid: i32) 
             match hello {
                 Some(Hello::Run { watch, command }) => match admit(service, uid, &mut remains.descriptors) {
                     Ok((pid_ns, namespace)) => {
+                        let passed_by = service.program.borrow().passed_by();
                         run(
                             service,
                             &socket,
@@ -74,6 +75,7 @@ pub(super) async fn talk(service: &Service, socket: Socket, uid: u32, pid: i32) 
                                 pid_ns,
                                 namespace,
                                 outbox: Rc::new(Outbox::new(socket.clone(), FOR_RUN, |count| Answer::Lost(count).encode())),
+                                passed_by,
                             },
                         )
                         .await

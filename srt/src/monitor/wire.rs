@@ -78,8 +78,8 @@ pub(super) enum Answer {
     Lost(u64),
     /// Somebody watches this run, or nobody does any more.
     Observed(bool),
-    /// All that had happened when the run asked has been told.
-    Synced,
+    /// All that had happened when the run asked has been told, but for what passed by: at most so many calls, of any process, since the run came.
+    Synced(u64),
 }
 
 /// An object as it is read. Strange keys are for versions to come.
@@ -94,6 +94,7 @@ struct Object {
     missing: Option<Vec<String>>,
     message: Option<String>,
     by: Option<u64>,
+    passed_by: Option<u64>,
 }
 
 impl Object {
@@ -190,7 +191,7 @@ impl Answer {
             }
             Answer::Lost(count) => [&[LOST][..], &count.to_ne_bytes()].concat(),
             Answer::Observed(observed) => format!(r#"{{"v":1,"type":"observed","by":{}}}"#, u8::from(*observed)).into_bytes(),
-            Answer::Synced => br#"{"v":1,"type":"synced"}"#.to_vec(),
+            Answer::Synced(passed_by) => format!(r#"{{"v":1,"type":"synced","passed_by":{passed_by}}}"#).into_bytes(),
         }
     }
 
@@ -212,7 +213,7 @@ impl Answer {
                     }
                     "error" => Some(Answer::Refused(object.message?)),
                     "observed" => Some(Answer::Observed(object.by? > 0)),
-                    "synced" => Some(Answer::Synced),
+                    "synced" => Some(Answer::Synced(object.passed_by?)),
                     _ => None,
                 }
             }
@@ -304,7 +305,8 @@ mod tests {
             Answer::Lost(u64::MAX),
             Answer::Observed(true),
             Answer::Observed(false),
-            Answer::Synced,
+            Answer::Synced(0),
+            Answer::Synced(u64::MAX),
         ]
     }
 

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -10,7 +11,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::Fault;
-use crate::backend::{Attached, Program, Scope, Way};
+use crate::backend::{Program, Way};
 use crate::monitor::{self, Connection, Gone, Packet, Retry};
 
 /// Bytes of the ring buffer: some thousand records.
@@ -24,6 +25,8 @@ pub(super) enum Heard {
     Record(Vec<u8>),
     /// So many were lost.
     Lost(u64),
+    /// So many calls, of any process, were not looked at.
+    PassedBy(u64),
     /// Somebody watches this run through the service, or nobody does any more.
     Observed(bool),
     /// The service has gone, or is back.
@@ -38,6 +41,22 @@ pub(super) struct Watched {
     pub(super) watch: u64,
     /// For those who look on.
     pub(super) command: String,
+}
+
+/// A program of this run's own on its way into the kernel, on a thread beside ours: the sandbox is made meanwhile.
+pub(super) struct Loading(JoinHandle<Result<Program, Fault>>);
+
+impl Loading {
+    /// Attached to all calls at once: it is soon there and soon gone, where single hooks take the kernel's time for each.
+    pub(super) fn start() -> Result<Loading, Fault> {
+        let thread = std::thread::Builder::new().name("load".to_owned());
+        let loading = thread.spawn(|| Program::load(Way::EveryCall, BUFFER));
+        loading.map(Loading).map_err(|error| Fault::os("load the eBPF program", error))
+    }
+
+    fn finish(self) -> Result<Program, Fault> {
+        self.0.join().unwrap_or_else(|_| Err(Fault::new("load the eBPF program", "the loader failed")))
+    }
 }
 
 /// Where records come from.
@@ -75,14 +94,11 @@ fn wait_on(descriptor: impl std::os::fd::AsFd) -> Result<AsyncFd<OwnedFd>, Fault
 }
 
 impl Feed {
-    /// Loads a program for this sandbox alone. Attached to all calls at once: it is soon there and soon gone, where single hooks take the kernel's time for each.
-    pub(super) fn own(watched: Watched, scope: Scope) -> Result<Feed, Fault> {
+    /// A program for this sandbox alone.
+    pub(super) fn own(watched: Watched, loading: Loading) -> Result<Feed, Fault> {
         let inode = std::fs::File::from(watched.namespace).metadata().map_err(|error| Fault::os("name the sandbox", error))?.ino();
         let pid_ns = u32::try_from(inode).map_err(|_| Fault::new("name the sandbox", "its number is too large"))?;
-        let mut program = Program::load(scope, Way::EveryCall, BUFFER)?;
-        if let Attached::Calls { missing } = &program.attached {
-            tracing::debug!("ebpf: calls that cannot be watched: {missing:?}");
-        }
+        let mut program = loading.finish()?;
         program.add(pid_ns, watched.watch)?;
         let ready = wait_on(&program.records)?;
         Ok(Feed::Own(Box::new(Own { program, pid_ns, ready, told_lost: 0 })))
@@ -142,6 +158,10 @@ impl Feed {
             while let Some(one) = self.next() {
                 heard(one);
             }
+            if let Feed::Own(own) = self {
+                heard(Heard::PassedBy(own.program.passed_by()));
+                return true;
+            }
             let Feed::Service(Service { connection: Some((connection, _)), synced: false, .. }) = self else { return true };
             let Some(left) = end.checked_duration_since(Instant::now()) else { return false };
             let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()) };
@@ -173,9 +193,9 @@ impl Service {
                 self.retry.reset();
                 Some(Heard::Away(false))
             }
-            Ok(Some(Packet::Synced)) => {
+            Ok(Some(Packet::Synced(passed_by))) => {
                 self.synced = true;
-                self.next()
+                Some(Heard::PassedBy(passed_by))
             }
             gone @ (Ok(Some(Packet::Gone(_))) | Err(_)) => {
                 tracing::debug!("monitor: {gone:?}");

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::time::ClockId;
 use srt_ebpf::{Parsed, Record, watch};
 
-use super::feed::{Feed, Heard, Watched};
+use super::feed::{Feed, Heard, Loading, Watched};
 use super::questions::Rules;
 use super::records::denial;
 use super::tree::Tree;
 use super::{denials, process};
 use crate::Fault;
-use crate::backend::{Running, Scope};
+use crate::backend::Running;
 use crate::violation::{Event, EventSink, Source};
 
 /// Records that are taken before the loop serves anybody else.
@@ -51,12 +51,15 @@ pub(super) enum News {
 pub(super) struct Reporter {
     gate: Option<OwnedFd>,
     reports: Reports,
+    /// Begun at once where there is no service to be asked first.
+    loading: Option<Result<Loading, Fault>>,
     watch: u64,
     files: Rules,
     events: EventSink,
     feed: Option<Feed>,
     remarks: Vec<Fault>,
     lost: u64,
+    passed_by: u64,
     away: bool,
     seen: HashMap<Vec<u8>, (Instant, Option<Event>)>,
     /// Where paths of records are looked up.
@@ -72,6 +75,7 @@ impl Reporter {
         let missing = if running.hides_names { watch::MISSING } else { 0 };
         Reporter {
             gate: running.gate.take(),
+            loading: (reports.own && reports.service.is_none()).then(Loading::start),
             reports,
             watch: broker | missing,
             files,
@@ -79,6 +83,7 @@ impl Reporter {
             feed: None,
             remarks: Vec::new(),
             lost: 0,
+            passed_by: 0,
             away: false,
             seen: HashMap::new(),
             tree: Tree::default(),
@@ -108,7 +113,7 @@ impl Reporter {
         self.feed.as_ref()?.line_out().map(News::Connected)
     }
 
-    fn feed(&self, namespace: OwnedFd) -> Result<Option<Feed>, Fault> {
+    fn feed(&mut self, namespace: OwnedFd) -> Result<Option<Feed>, Fault> {
         let mut watched = Watched { namespace, watch: self.watch, command: self.reports.command.clone() };
         if let Some(path) = &self.reports.service {
             match Feed::service(path, watched)? {
@@ -116,9 +121,8 @@ impl Reporter {
                 Err(given_back) => watched = given_back,
             }
         }
-        let scope = if self.watch & watch::BROKER == 0 { Scope::All } else { Scope::Reads };
         match self.reports.own {
-            true => Feed::own(watched, scope).map(Some),
+            true => Feed::own(watched, self.loading.take().unwrap_or_else(Loading::start)?).map(Some),
             false if self.reports.wanted => Err(Fault::new("report denied reads", "the service `srt monitor` does not listen")),
             false => Ok(None),
         }
@@ -153,6 +157,10 @@ impl Reporter {
             // Calls that failed: which of them the policy denied, nobody knows.
             self.remarks.push(Fault::new("report every denial", format!("{} came too quickly", self.lost)));
         }
+        if self.passed_by > 0 {
+            let cause = format!("{} calls, of any process on this host, were not looked at", self.passed_by);
+            self.remarks.push(Fault::new("report every denial", cause).hint("this kernel lets other tasks run while an eBPF program does"));
+        }
         if self.away {
             let fault = Fault::new("report every denial", "the service `srt monitor` was away for a time");
             self.remarks.push(fault.hint("denied reads of that time are not reported"));
@@ -164,6 +172,7 @@ impl Reporter {
         match heard {
             Heard::Record(bytes) => self.tell(&bytes),
             Heard::Lost(count) => self.lost = self.lost.saturating_add(count),
+            Heard::PassedBy(count) => self.passed_by = count,
             Heard::Away(away) => self.away |= away,
             Heard::Observed(_) => {}
         }

@@ -1,14 +1,11 @@
 //! The kernel's own description of its types: where a field lies, which number a function has.
 //!
 //! Pure, and one pass over some megabytes: aya parses the same into objects for every type, which takes longer than all else that a start does. Only what is
-//! looked for is kept. The text comes from the kernel (`/sys/kernel/btf/vmlinux`, Linux 5.4); nothing of it is believed to be well formed.
+//! looked for is kept. The text comes from the kernel (Linux 5.4; see `description`); nothing of it is believed to be well formed.
 //!
 //! See `Documentation/bpf/btf.rst`.
 
 use std::collections::HashMap;
-
-/// Where the running kernel describes itself.
-pub(in crate::linux) const KERNEL: &str = "/sys/kernel/btf/vmlinux";
 
 const MAGIC: u16 = 0xeb9f;
 const HEADER: usize = 24;

@@ -205,8 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_hook_for_every_call() {
-        assert!(functions(Scope::All).len() <= super::super::load::HOOKS);
+    fn reads_are_fewer_than_all_calls() {
         assert!(functions(Scope::Reads).len() < functions(Scope::All).len());
     }
 

@@ -5,26 +5,23 @@
 //!
 //! See bpf(2).
 
-use aya::maps::{HashMap, MapData, RingBuf};
-use aya::programs::{FExit, RawTracePoint};
-use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
+use std::os::fd::OwnedFd;
+
+use aya::maps::{HashMap, Map, MapData, RingBuf};
 use srt_ebpf::{Layout, Sandbox};
 
+use super::bpf::{self, Use};
 use super::calls::{self, FILTER, Scope};
+use super::description::{Description, KERNEL};
+use super::object::Ready;
 use super::{btf, layout};
 use crate::Fault;
-
-/// The program, built by `cargo xtask ebpf`.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../srt-ebpf/denials.o");
-
-/// Parts of the object that can be attached to a call each.
-pub(super) const HOOKS: usize = 64;
 
 /// How the program is to be attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// To single calls, or to all where the kernel refuses that. Each hook goes through the verifier, and is waited for when it goes: for what stays.
-    Calls,
+    /// To single calls of a scope, or to all where the kernel refuses that. Each hook goes through the verifier, and is waited for when it goes: for what stays.
+    Calls(Scope),
     /// To all calls at once: for what is soon gone.
     EveryCall,
 }
@@ -44,7 +41,8 @@ pub enum Attached {
 /// The program at work.
 pub struct Program {
     /// Holds what is attached.
-    _ebpf: Ebpf,
+    _links: Vec<OwnedFd>,
+    parts: Vec<OwnedFd>,
     /// How.
     pub attached: Attached,
     sandboxes: HashMap<MapData, u32, [u64; 2]>,
@@ -58,16 +56,8 @@ impl std::fmt::Debug for Program {
     }
 }
 
-fn fault(verb: &'static str) -> impl Fn(&dyn std::error::Error) -> Fault {
-    move |error| {
-        let mut cause = error.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            cause = format!("{cause}: {error}");
-            source = error.source();
-        }
-        Fault::new(verb, cause)
-    }
+fn unusable(error: impl std::error::Error) -> Fault {
+    Fault::new("use the eBPF program", error)
 }
 
 impl Program {
@@ -75,33 +65,24 @@ impl Program {
     ///
     /// # Errors
     /// The kernel does not describe itself, or refuses.
-    pub fn load(scope: Scope, way: Way, buffer: u32) -> Result<Program, Fault> {
-        let functions = functions(scope, way);
-        // aya begins with reading all that the kernel says of itself, which is not used here and takes longest: it goes on beside our own reading.
-        let (kernel, loader) = std::thread::scope(|scope| {
-            let loader = scope.spawn(EbpfLoader::new);
-            (describe(&functions), loader.join())
-        });
-        let (layout, targets) = kernel?;
+    pub fn load(way: Way, buffer: u32) -> Result<Program, Fault> {
+        let kernel = describe(&functions(way))?;
         let calls = calls::table();
-        let mut loader = loader.map_err(|_| Fault::new("load the eBPF program", "its loader failed"))?;
-        loader.btf(None).verifier_log_level(VerifierLogLevel::DISABLE).map_max_entries("RECORDS", buffer);
-        loader.override_global("LAYOUT", layout.as_bytes(), true).override_global("CALLS", calls.as_bytes(), true);
-        // What no call of this scope has, the verifier need not look at.
-        let pairs = u32::from(scope == Scope::All);
-        loader.override_global("PAIRS", &pairs, true);
-        let mut ebpf = loader.load(OBJECT).map_err(|error| fault("load the eBPF program")(&error))?;
+        let typed = u32::from(kernel.typed).to_ne_bytes();
+        let constants: [(&str, &[u8]); 3] = [("LAYOUT", kernel.layout.as_bytes()), ("CALLS", calls.as_bytes()), ("TYPED", &typed)];
+        let mut object = Ready::make(constants.map(|(name, bytes)| (name, (bytes, true))).into(), buffer)?;
+        let mut parts = Parts::default();
         let attached = match way {
-            Way::Calls => attach(&mut ebpf, &targets)?,
-            Way::EveryCall => attach_every_call(&mut ebpf)?,
+            Way::Calls(_) => parts.attach(&object, &kernel.targets)?,
+            Way::EveryCall => parts.attach_every_call(&object)?,
         };
-        let mut map = |name: &str| ebpf.take_map(name).ok_or_else(|| Fault::new("load the eBPF program", format!("it has no map {name}")));
-        let (sandboxes, records) = (map("SANDBOXES")?, map("RECORDS")?);
+        let mut map = |name| MapData::from_fd(object.take_map(name)?).map_err(unusable);
         Ok(Program {
             attached,
-            sandboxes: HashMap::try_from(sandboxes).map_err(|error| fault("use the eBPF program")(&error))?,
-            records: RingBuf::try_from(records).map_err(|error| fault("use the eBPF program")(&error))?,
-            _ebpf: ebpf,
+            sandboxes: HashMap::try_from(Map::HashMap(map("SANDBOXES")?)).map_err(unusable)?,
+            records: RingBuf::try_from(Map::RingBuf(map("RECORDS")?)).map_err(unusable)?,
+            _links: parts.links,
+            parts: parts.programs,
         })
     }
 
@@ -111,7 +92,7 @@ impl Program {
     /// Too many sandboxes.
     pub fn add(&mut self, pid_ns: u32, watch: u64) -> Result<(), Fault> {
         let Sandbox { lost, watch } = Sandbox { lost: 0, watch };
-        self.sandboxes.insert(pid_ns, [lost, watch], 0).map_err(|error| fault("watch the sandbox")(&error))
+        self.sandboxes.insert(pid_ns, [lost, watch], 0).map_err(|error| Fault::new("watch the sandbox", error))
     }
 
     /// No more of this one.
@@ -124,7 +105,17 @@ impl Program {
     pub fn lost(&self, pid_ns: u32) -> u64 {
         self.sandboxes.get(&pid_ns, 0).map_or(0, |[lost, _]| lost)
     }
+
+    /// How many returns of calls, of any process, the program was not asked about since it was loaded.
+    ///
+    /// Where the kernel lets another task have the processor while a part of the program runs, the calls of that other task pass by that part until the first has had its turn again.
+    pub fn passed_by(&self) -> u64 {
+        self.parts.iter().map(|part| bpf::misses(part).unwrap_or(0)).sum()
+    }
 }
+
+/// Of the kernel's helper with this name, the kernel describes the function.
+const TYPED: &str = "bpf_get_current_task_btf";
 
 /// A function of the kernel, and its number where this kernel has it.
 struct Target {
@@ -132,102 +123,72 @@ struct Target {
     id: Option<u32>,
 }
 
-fn functions(scope: Scope, way: Way) -> Vec<String> {
-    match (way, scope) {
-        (Way::EveryCall, _) => Vec::new(),
-        (Way::Calls, Scope::Reads) => calls::functions(scope),
-        (Way::Calls, Scope::All) => calls::functions(scope).into_iter().chain([FILTER.to_owned()]).collect(),
+fn functions(way: Way) -> Vec<String> {
+    match way {
+        Way::EveryCall => Vec::new(),
+        Way::Calls(Scope::Reads) => calls::functions(Scope::Reads),
+        Way::Calls(Scope::All) => calls::functions(Scope::All).into_iter().chain([FILTER.to_owned()]).collect(),
     }
 }
 
 /// What must be known of the running kernel.
-fn describe(functions: &[String]) -> Result<(Layout, Vec<Target>), Fault> {
-    let bytes = std::fs::read(btf::KERNEL).map_err(|error| Fault::os(format!("read {}", btf::KERNEL), error))?;
-    let kernel = btf::Btf::parse(&bytes, layout::STRUCTURES, functions);
-    let kernel = kernel.ok_or_else(|| Fault::new(format!("read {}", btf::KERNEL), "it is not understood"))?;
+struct Kernel {
+    layout: Layout,
+    /// Has it `bpf_get_current_task_btf`?
+    typed: bool,
+    targets: Vec<Target>,
+}
+
+fn describe(functions: &[String]) -> Result<Kernel, Fault> {
+    let bytes = Description::open().map_err(|error| Fault::os(format!("read {KERNEL}"), error))?;
+    let wanted: Vec<&str> = functions.iter().map(String::as_str).chain([TYPED]).collect();
+    let kernel = btf::Btf::parse(&bytes, layout::STRUCTURES, &wanted);
+    let kernel = kernel.ok_or_else(|| Fault::new(format!("read {KERNEL}"), "it is not understood"))?;
     let layout = layout::of(&kernel).map_err(|name| Fault::new("use eBPF", format!("this kernel has no {name} as it is known")))?;
     let target = |function: &String| Target { id: kernel.function(function), function: function.clone() };
-    Ok((layout, functions.iter().map(target).collect()))
+    Ok(Kernel { layout, typed: kernel.function(TYPED).is_some(), targets: functions.iter().map(target).collect() })
 }
 
-/// Each call by itself where the kernel lets us; all of them otherwise.
-fn attach(ebpf: &mut Ebpf, targets: &[Target]) -> Result<Attached, Fault> {
-    let mut missing = Vec::new();
-    let btf = Btf::parse(&described(targets), Endianness::default()).map_err(|error| fault("attach the eBPF program")(&error))?;
-    for (place, Target { function, id }) in targets.iter().enumerate() {
-        debug_assert!(place <= HOOKS, "there are parts for so many calls, and one for the filter");
-        let name = if function == FILTER { "filtered".to_owned() } else { format!("call_{place:02}") };
-        let attached = match id {
-            Some(_) => attach_call(ebpf, &btf, &name, function),
-            None => Err(Fault::new("attach", "this kernel has no such function")),
-        };
-        if let Err(cause) = attached {
-            tracing::debug!("ebpf: {function}: {cause}");
-            missing.push(function.clone());
+/// What is loaded and attached.
+#[derive(Default)]
+struct Parts {
+    programs: Vec<OwnedFd>,
+    links: Vec<OwnedFd>,
+}
+
+impl Parts {
+    /// Each call by itself where the kernel lets us; all of them otherwise.
+    fn attach(&mut self, object: &Ready, targets: &[Target]) -> Result<Attached, Fault> {
+        let mut missing = Vec::new();
+        for (place, Target { function, id }) in targets.iter().enumerate() {
+            let part = if function == FILTER { "filtered" } else { "one_call" };
+            let attached = match id {
+                Some(id) => self.attach_part(object, part, Use::Return(*id)),
+                None => Err(Fault::new("attach", "this kernel has no such function")),
+            };
+            if let Err(cause) = attached {
+                tracing::debug!("ebpf: {function}: {cause}");
+                missing.push(function.clone());
+            }
+            // Where the first few are refused, all are.
+            if place == 2 && missing.len() == 3 {
+                return self.attach_every_call(object);
+            }
         }
-        // Where the first few are refused, all are.
-        if place == 2 && missing.len() == 3 {
-            return attach_every_call(ebpf);
-        }
+        Ok(Attached::Calls { missing })
     }
-    Ok(Attached::Calls { missing })
-}
 
-fn attach_call(ebpf: &mut Ebpf, btf: &Btf, name: &str, function: &str) -> Result<(), Fault> {
-    let program = ebpf.program_mut(name).ok_or_else(|| Fault::new("attach", format!("the object has no part {name}")))?;
-    let program: &mut FExit = program.try_into().map_err(|error| fault("attach")(&error))?;
-    program.load(function, btf).map_err(|error| fault("load")(&error))?;
-    program.attach().map_err(|error| fault("attach")(&error))?;
-    Ok(())
-}
-
-fn attach_every_call(ebpf: &mut Ebpf) -> Result<Attached, Fault> {
-    let program = ebpf.program_mut("every_call").ok_or_else(|| Fault::new("attach the eBPF program", "the object has no such part"))?;
-    let program: &mut RawTracePoint = program.try_into().map_err(|error| fault("attach the eBPF program")(&error))?;
-    program.load().map_err(|error| fault("load the eBPF program")(&error))?;
-    program.attach("sys_exit").map_err(|error| fault("attach the eBPF program")(&error))?;
-    Ok(Attached::EveryCall)
-}
-
-/// A description in which nothing has a name but these functions, each under its number.
-///
-/// aya finds the number of a function by its name, in a description of the whole kernel, which takes 14 ms to parse; the numbers are known here.
-fn described(targets: &[Target]) -> Vec<u8> {
-    const FORWARD: u32 = 7 << 24;
-    const FUNCTION: u32 = 12 << 24;
-    let mut known: Vec<(u32, &str)> = targets.iter().filter_map(|target| Some((target.id?, target.function.as_str()))).collect();
-    known.sort_unstable();
-    let mut strings = vec![0];
-    let mut types = Vec::new();
-    let mut push = |words: [u32; 3]| words.iter().for_each(|word| types.extend(word.to_ne_bytes()));
-    let mut next = 1;
-    for (id, function) in known {
-        (next..id).for_each(|_| push([0, FORWARD, 0]));
-        push([strings.len() as u32, FUNCTION, 0]);
-        strings.extend(function.bytes().chain([0]));
-        next = id + 1;
+    fn attach_every_call(&mut self, object: &Ready) -> Result<Attached, Fault> {
+        self.attach_part(object, "every_call", Use::Tracepoint)?;
+        Ok(Attached::EveryCall)
     }
-    let mut bytes = 0xeb9f_u16.to_ne_bytes().to_vec();
-    bytes.extend([1, 0]);
-    for word in [24, 0, types.len() as u32, types.len() as u32, strings.len() as u32] {
-        bytes.extend(word.to_ne_bytes());
-    }
-    bytes.extend(types);
-    bytes.extend(strings);
-    bytes
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn functions_are_found_under_their_numbers() {
-        let target = |function: &str, id| Target { function: function.to_owned(), id };
-        let bytes = described(&[target("b", Some(70_000)), target("gone", None), target("a", Some(3)), target("c", Some(4))]);
-        let names = ["a", "b", "c", "gone"];
-        let read = btf::Btf::parse(&bytes, &[""; 0], &names).unwrap();
-        assert_eq!(names.map(|name| read.function(name)), [Some(3), Some(70_000), Some(4), None]);
-        assert!(Btf::parse(&bytes, Endianness::default()).is_ok(), "aya understands it");
+    fn attach_part(&mut self, object: &Ready, part: &str, purpose: Use) -> Result<(), Fault> {
+        let program = object.load(part, purpose)?;
+        let tracepoint = matches!(purpose, Use::Tracepoint).then_some(c"sys_exit");
+        let link = bpf::attach(&program, tracepoint).map_err(|error| Fault::os("attach the eBPF program", error))?;
+        self.programs.push(program);
+        self.links.push(link);
+        Ok(())
     }
 }

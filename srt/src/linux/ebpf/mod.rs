@@ -3,11 +3,14 @@
 //! A small program (`srt-ebpf`) is attached where system calls return, and writes those that were denied inside a sandbox into a ring buffer. Nothing is decided
 //! by it, and a run without it is as safe. What it reads of a caller's memory may have been changed by the caller meanwhile: a report can lie about the caller's own call only.
 
+mod bpf;
 mod btf;
 mod calls;
+mod description;
 mod layout;
 mod load;
+mod object;
 
-pub(in crate::linux) use btf::KERNEL;
 pub use calls::{Aim, Scope, find};
+pub(in crate::linux) use description::KERNEL;
 pub use load::{Attached, Program, Way};
