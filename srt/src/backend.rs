@@ -4,9 +4,9 @@
 
 #[cfg(target_os = "linux")]
 pub use crate::linux::{
-    Answer, Armed, Census, Channel, Command, Connect, Denied, DeniedTarget, EbpfTrial, Frozen, Hooks, Listener, Matter, NulByte, Report,
-    Running, Script, ServiceTrial, Usage, WATCHED, arm, call_name, close_inherited, command_of, compile, filter_refuses, freeze, id_of,
-    ignore_sigpipe, open_standard_streams, probe, probe_ebpf, spawn, try_ebpf, try_namespaces, try_service,
+    Answer, Armed, Census, Channel, Connect, Denied, DeniedTarget, EbpfTrial, Frozen, Hooks, Listener, Matter, Report, Running, Script,
+    ServiceTrial, Usage, arm, call_name, close_inherited, command_of, compile, filter_refuses, freeze, id_of, is_path_only, probe,
+    probe_ebpf, spawn, try_ebpf, try_namespaces, try_service,
 };
 
 #[cfg(target_os = "linux")]
@@ -19,5 +19,7 @@ pub const PLATFORM: crate::host::Platform = crate::host::Platform::Linux;
 #[cfg(not(target_os = "linux"))]
 pub const PLATFORM: crate::host::Platform = crate::host::Platform::MacOs;
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("srt runs on Linux; the macOS backend is not part of this version");
+pub use crate::unix::{Command, WATCHED, ignore_sigpipe, open_standard_streams};
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+compile_error!("srt runs on Linux and on macOS");

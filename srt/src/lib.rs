@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod settings;
 pub mod supervisor;
 pub mod top;
+mod unix;
 pub mod violation;
 
 pub use fault::{Fault, Faults};

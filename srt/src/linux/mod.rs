@@ -19,7 +19,6 @@ mod freeze;
 mod helper;
 mod init;
 mod landlock;
-mod made;
 mod mount_api;
 mod mount_table;
 mod mounts;
@@ -29,7 +28,6 @@ mod probe;
 mod processes;
 mod question;
 mod route;
-mod scratch;
 mod script;
 mod seccomp;
 mod service_trial;
@@ -47,17 +45,17 @@ pub use call_name::call_name;
 pub use census::{Census, Usage};
 pub use channel::{Channel, Report};
 pub use ebpf_trial::{EbpfTrial, Hooks, try_ebpf};
-pub use fds::open_standard_streams;
+pub use fds::is_path_only;
 pub use freeze::{Frozen, freeze};
 pub use probe::{probe, probe_ebpf, try_namespaces};
 pub use processes::{command as command_of, id_of};
 pub use question::{Answer, Connect, Denied, DeniedTarget, Matter};
 #[cfg(test)]
 pub(crate) use script::Network;
-pub use script::{Command, NulByte, Script, compile};
+pub use script::{Script, compile};
 pub use seccomp::filter_refuses;
 pub use service_trial::{Listener, ServiceTrial, try_service};
-pub use spawn::{Running, WATCHED, ignore_sigpipe, spawn};
+pub use spawn::{Running, spawn};
 
 use crate::Fault;
 

@@ -12,31 +12,15 @@ use rustix::io::Errno;
 use super::arm::Armed;
 use super::channel::Channel;
 use super::init;
-use super::made::MadeDirectories;
-use super::scratch::Scratch;
 use super::script::MountStep;
 use super::sys::{Forked, fork_into};
 use crate::Fault;
+use crate::proxy::Published;
+use crate::unix::{MadeDirectories, Scratch, WATCHED};
 
 /// Everything that the fork makes new. The network namespace follows in `init`, beside other work; time namespaces bring nothing here.
 const NAMESPACES: i32 =
     libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
-
-/// Signals that the supervisor takes as messages: to be passed on, or because their default action would part it from the command.
-pub const WATCHED: &[Signal] = &[
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGALRM,
-    Signal::SIGWINCH,
-    Signal::SIGCONT,
-    Signal::SIGTSTP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-];
 
 /// A sandbox at work.
 #[derive(Debug)]
@@ -55,6 +39,8 @@ pub struct Running {
     pub hides_names: bool,
     /// The command starts when this is closed.
     pub gate: Option<OwnedFd>,
+    /// Listeners on the host for ports of the sandbox; taken when its network is served.
+    pub published: Published,
     /// The program as typed, for messages.
     pub program: OsString,
 }
@@ -68,6 +54,9 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
     let (ours, theirs) = Channel::pair().map_err(|errno| Fault::os("make the channel to init", errno))?;
     // Blocked before the fork, so that none is lost and none ends one of the two alone. SIGCHLD is init's.
     let original_mask = block_signals()?;
+    // Not init's: it closes them by number.
+    let mut armed = armed;
+    let published = std::mem::take(&mut armed.published);
     // SAFETY: `require_one_thread` has just seen that there is one.
     match unsafe { fork_into(NAMESPACES as u64) } {
         Ok(Forked::Child) => {
@@ -81,6 +70,7 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
             init,
             by_name: armed.broker.is_some(),
             hides_names: armed.script.mounts.steps.iter().any(|step| matches!(step, MountStep::Passage { .. })),
+            published,
             gate: armed.gate.map(|gate| gate.opens),
             program: armed.script.exec.program.clone(),
             scratch: armed.scratch,
@@ -88,13 +78,6 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
         }),
         Err(errno) => Err(super::probe::explain_refusal(errno)),
     }
-}
-
-/// From now on, writing to a reader that is gone is an error and no signal. True where the caller had set that already.
-pub fn ignore_sigpipe() -> bool {
-    // SAFETY: ignoring a signal installs no handler.
-    let before = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, nix::sys::signal::SigHandler::SigIgn) };
-    matches!(before, Ok(nix::sys::signal::SigHandler::SigIgn))
 }
 
 /// A fork of a process with threads leaves locks held for ever in the child.

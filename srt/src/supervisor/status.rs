@@ -29,7 +29,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// One line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// To observers, before everything else: which run this is.
     Run {
         /// The words of the command, joined by spaces.

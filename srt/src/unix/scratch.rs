@@ -71,7 +71,7 @@ impl Scratch {
     }
 
     /// In a forked child: lets go of the descriptors, and removes nothing.
-    pub(super) fn leave_to_parent(self) {
+    pub(crate) fn leave_to_parent(self) {
         let mut this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never dropped, so each descriptor is closed once.
         unsafe {

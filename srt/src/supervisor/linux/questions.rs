@@ -14,7 +14,8 @@ use crate::policy::FsPolicy;
 use crate::proxy::{Admission, Asked, Protocol, Transparent};
 use crate::violation::{Event, EventSink, Process};
 
-use super::{OnFiles, denials, process};
+use super::{denials, process};
+use crate::supervisor::OnFiles;
 
 /// Rules that may be replaced while the command runs.
 pub(super) type Rules = Rc<RefCell<Rc<FsPolicy>>>;

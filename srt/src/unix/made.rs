@@ -15,7 +15,7 @@ impl MadeDirectories {
     ///
     /// # Errors
     /// As mkdir(2).
-    pub(super) fn make(paths: &[AbsPath]) -> Result<Self, Fault> {
+    pub(crate) fn make(paths: &[AbsPath]) -> Result<Self, Fault> {
         let mut made = MadeDirectories::default();
         for path in paths {
             let mut missing: Vec<AbsPath> = path.ancestors().take_while(|ancestor| !ancestor.as_path().exists()).collect();
