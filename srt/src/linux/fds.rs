@@ -12,11 +12,6 @@ use rustix::io::{Errno, FdFlags};
 use super::failure::{Failure, Step as _};
 use super::sys::{close_range, replace};
 
-/// Was this descriptor opened with `O_PATH`? It reads and writes nothing, and leads everywhere below.
-pub fn is_path_only(flags: OFlags) -> bool {
-    flags.contains(OFlags::PATH)
-}
-
 /// A descriptor that is opened again through the sandbox's own tree.
 ///
 /// As it came, it belongs to the host's mounts, where it could be changed whatever the policy says: fchmod(2) needs no write access, and `/proc/self/fd/0` opens a file

@@ -37,7 +37,7 @@ pub struct Script {
     /// Ports of the host's loopback at which the supervisor listens, since before the fork.
     pub publish: Vec<Located<u16>>,
     /// Last.
-    pub exec: Exec,
+    pub(crate) exec: Exec,
 }
 
 /// The broker's part.

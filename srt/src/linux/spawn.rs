@@ -30,9 +30,9 @@ pub struct Running {
     /// Becomes readable when `init` has ended.
     pub init: OwnedFd,
     /// Removed when dropped, which must be after `init` has ended.
-    pub scratch: Scratch,
+    _scratch: Scratch,
     /// Removed where they are still empty, when dropped.
-    pub made: MadeDirectories,
+    _made: MadeDirectories,
     /// Does a broker judge names?
     pub by_name: bool,
     /// Are there directories that show some of their names only?
@@ -73,8 +73,8 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
             published,
             gate: armed.gate.map(|gate| gate.opens),
             program: armed.script.exec.program.clone(),
-            scratch: armed.scratch,
-            made: armed.made,
+            _scratch: armed.scratch,
+            _made: armed.made,
         }),
         Err(errno) => Err(super::probe::explain_refusal(errno)),
     }

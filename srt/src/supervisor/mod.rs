@@ -10,6 +10,7 @@ pub(crate) mod fuzzing;
 #[cfg(target_os = "linux")]
 mod linux;
 mod live;
+pub mod macos;
 mod program;
 mod remember;
 mod reports;
@@ -27,6 +28,8 @@ use crate::{Fault, Outcome};
 
 #[cfg(target_os = "linux")]
 pub use linux::{has_terminal, run};
+#[cfg(target_os = "macos")]
+pub use macos::run;
 
 pub use descriptor::{Descriptor, Direction};
 pub use live::Show;

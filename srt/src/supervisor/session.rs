@@ -15,7 +15,7 @@ use super::told::{Onlookers, Told};
 use super::{End, Ways};
 use crate::ask::{Asker, PATIENCE, Question};
 use crate::policy::Policy;
-use crate::proxy::ProxyContext;
+use crate::proxy::{ProxyContext, Token};
 use crate::violation::{EventSink, Subscription};
 
 /// What is at work.
@@ -26,18 +26,20 @@ pub(crate) struct Session {
     hosts: Option<Rc<Hosts>>,
     telling: Option<tokio::task::JoinHandle<()>>,
     end: Rc<tokio::sync::Notify>,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "a person is asked on Linux only"))]
     desk: Option<(Rc<Asker>, Receiver<Question>)>,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "a person is asked on Linux only"))]
     memory: Rc<Memory>,
     sink: EventSink,
 }
 
 impl Session {
     /// Starts everything but the questions on the terminal, which need a command.
-    pub(crate) fn start(policy: Policy, sink: EventSink, ways: Ways) -> Session {
+    pub(crate) fn start(policy: Policy, sink: EventSink, token: Option<Token>, ways: Ways) -> Session {
         let Ways { live, say, status, control, ask, memory, renew, on_files, run: _, reports: _ } = ways;
         let for_programs = status.is_some() && control.is_some();
         let (asker, questions) = ask.then(Asker::new).map(|(asker, questions)| (Rc::new(asker), questions)).unzip();
-        let context = Rc::new(ProxyContext::new(policy.network.clone(), sink.clone()).asking(asker.clone()));
+        let context = Rc::new(ProxyContext::new(policy.network.clone(), sink.clone()).asking(asker.clone()).guarded_by(token));
         let status = status.map(Status::start);
         let told = Rc::new(Told { status: status.clone(), onlookers: OnceCell::new() });
         let end = Rc::new(tokio::sync::Notify::new());
@@ -63,6 +65,7 @@ impl Session {
     }
 
     /// From now on, lines go to them too.
+    #[cfg(target_os = "linux")]
     pub(crate) fn show_to(&self, onlookers: Rc<dyn Onlookers>) {
         let _only_once = self.told.onlookers.set(onlookers);
     }
@@ -75,11 +78,13 @@ impl Session {
     }
 
     /// Questions for a person, where no program answers them.
+    #[cfg(target_os = "linux")]
     pub(crate) fn take_questions(&mut self) -> Option<(Rc<Asker>, Receiver<Question>)> {
         self.desk.take()
     }
 
     /// Where answers are written down.
+    #[cfg(target_os = "linux")]
     pub(crate) fn memory(&self) -> &Rc<Memory> {
         &self.memory
     }

@@ -21,7 +21,7 @@ pub struct Command {
 
 /// What is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exec {
+pub(crate) struct Exec {
     /// As typed, for messages.
     pub program: OsString,
     /// Paths to try in turn (execvp(3)).

@@ -8,7 +8,7 @@ use crate::policy::AbsPath;
 
 /// Directories made for a run, outermost first.
 #[derive(Debug, Default)]
-pub struct MadeDirectories(Vec<AbsPath>);
+pub(crate) struct MadeDirectories(Vec<AbsPath>);
 
 impl MadeDirectories {
     /// Makes each directory, and those above it that are missing too. Paths are real: nothing of them is a link.

@@ -55,7 +55,7 @@ async fn supervise(running: &mut Running, policy: Policy, sink: EventSink, mut w
     let on_files = running.by_name.then(|| questions::replace(running.channel.clone(), files.clone()));
     let mut reporter = Reporter::new(running, std::mem::take(&mut ways.reports), files.clone(), sink.clone());
     let run = ways.run.take();
-    let session = Session::start(policy, sink.clone(), Ways { on_files, ..ways });
+    let session = Session::start(policy, sink.clone(), None, Ways { on_files, ..ways });
     let observers = Observers::start(run.as_ref(), sink.clone(), session.context.clone());
     session.show_to(observers.clone());
     let mut local = Local { session, observers, bell: Rc::default() };
