@@ -40,6 +40,7 @@ pub fn run(name: &str, data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 

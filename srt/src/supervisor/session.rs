@@ -11,7 +11,7 @@ use super::live::Live;
 use super::program::{Program, Update, obey};
 use super::remember::Memory;
 use super::status::{Line, Status};
-use super::told::{Onlookers, Told};
+use super::told::Told;
 use super::{End, Ways};
 use crate::ask::{Asker, PATIENCE, Question};
 use crate::policy::Policy;
@@ -66,7 +66,7 @@ impl Session {
 
     /// From now on, lines go to them too.
     #[cfg(target_os = "linux")]
-    pub(crate) fn show_to(&self, onlookers: Rc<dyn Onlookers>) {
+    pub(crate) fn show_to(&self, onlookers: Rc<dyn super::told::Onlookers>) {
         let _only_once = self.told.onlookers.set(onlookers);
     }
 
