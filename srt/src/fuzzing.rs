@@ -40,6 +40,7 @@ pub fn run(name: &str, data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
@@ -49,6 +50,7 @@ mod tests {
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz")
     }
 
+    #[cfg(target_os = "linux")]
     fn names_in(directory: &str) -> BTreeSet<String> {
         let entries = std::fs::read_dir(tests_fuzz().join(directory)).unwrap();
         entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect()

@@ -22,7 +22,9 @@ pub mod policy;
 pub mod proxy;
 pub mod settings;
 pub mod supervisor;
+#[cfg(target_os = "linux")]
 pub mod top;
+mod unix;
 pub mod violation;
 
 pub use fault::{Fault, Faults};

@@ -2,6 +2,8 @@
 //!
 //! Table of contents:
 
+#![cfg(target_os = "linux")]
+
 /// Questions about hosts on the terminal.
 mod ask;
 /// Ways around the broker that were found once.

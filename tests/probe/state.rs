@@ -53,13 +53,13 @@ fn session(call: unsafe extern "C" fn(libc::pid_t) -> libc::pid_t) -> libc::pid_
 
 /// The name of the terminal on standard input, as ttyname(3) finds it.
 fn terminal(_: &[String]) -> Answer {
-    let mut name = [0; 128];
-    // SAFETY: `name` is writable and its true length is passed.
-    let code = unsafe { libc::ttyname_r(0, name.as_mut_ptr(), name.len()) };
+    let mut name = [0u8; 128];
+    // SAFETY: `name` is writable and its true length is passed. Whether characters have a sign differs between architectures.
+    let code = unsafe { libc::ttyname_r(0, name.as_mut_ptr().cast(), name.len()) };
     if code != 0 {
         return Err(Failure::Errno(code));
     }
-    Ok(name.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte as u8)).collect())
+    Ok(name.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
 }
 
 fn window(_: &[String]) -> Answer {

@@ -4,6 +4,8 @@
 //! is judged by `srt-probe`, by the host's file system ([`Snapshot`]) and by servers of the test's own ([`server`]), never by
 //! srt's word alone.
 
+#![cfg(target_os = "linux")]
+
 mod area;
 mod binaries;
 mod denial;

@@ -1,7 +1,9 @@
-//! Project tasks: `cargo xtask check | test | ebpf | fuzz | dist | bench | vm-test | vm-run | layers | ci`.
+//! Project tasks: `cargo xtask check | test | cross | ebpf | fuzz | dist | bench | vm-test | vm-run | layers | ci`.
 
+#[cfg(target_os = "linux")]
 mod bench;
 mod check;
+mod cross;
 mod dist;
 mod ebpf;
 mod fuzz;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask check            formatting, lints, documentation, all tests
 cargo xtask test [ARGS…]     all tests, skips counted; ARGS go to `cargo test`
+cargo xtask cross            types and lints of the whole workspace for macOS (both architectures) and for Linux on aarch64
 cargo xtask fuzz [OPTIONS] [TARGET…]   made-up input for the targets of tests/fuzz, 60 s each; fails where one breaks
     --seconds N    so long for each
     --jobs N       so many at once
@@ -27,7 +30,7 @@ cargo xtask bench [OPTIONS]  cost as ratios, beside bubblewrap
 cargo xtask vm-test [--kernel V]… [--subset] [-- FILTERS…]
                              the end-to-end suite on kernels 5.10, 6.1, 6.12 and 7 in virtual machines; --subset leaves out what takes longest
 cargo xtask layers [ARGS…]   the end-to-end suite on this kernel, with layers taken away in turn; ARGS go to the test program
-cargo xtask ci               check, and the subset of vm-test on 6.1 and 7: one closing line
+cargo xtask ci               check, cross, and, on Linux, the subset of vm-test on 6.1 and 7: one closing line
 cargo xtask vm-run --kernel V [--with FILE]… -- FILE ARGS…
                              FILE and srt in a virtual machine with kernel V (5.10, 6.1, 6.12, 7); exit status passed on
 ";
@@ -51,8 +54,12 @@ fn main() -> ExitCode {
         Some((&"layers", rest)) => layers::run(rest).map(|counts| counts.close()),
         Some((&"vm-test", rest)) => vm::Request::parse(rest).and_then(|request| vm::test(&request)).map(|counts| counts.close()),
         Some((&"ci", [])) => Ok(ci()),
+        Some((&"cross", [])) => cross::run().map(|counts| counts.close()),
+        #[cfg(target_os = "linux")]
         Some((&"bench", rest)) => bench::run(rest),
+        #[cfg(target_os = "linux")]
         Some((&"bench-client", rest)) => bench::client(rest),
+        #[cfg(target_os = "linux")]
         Some((&"bench-calls", _)) => bench::calls_client(),
         _ => Err(USAGE.to_owned()),
     };
@@ -63,16 +70,26 @@ fn main() -> ExitCode {
     }
 }
 
-/// The last line has the sum, also where one of the two cannot be done at all.
+/// The last line has the sum, also where one of them cannot be done at all.
 fn ci() -> bool {
     let mut sum = suite::Counts::default();
-    for counts in [check::run(), vm::test(&vm::Request::of_ci())] {
-        match counts {
+    for stage in [check::run, cross::run, virtual_machines] {
+        match stage() {
             Ok(counts) => sum.add(counts),
             Err(cause) => sum.fail(&cause),
         }
     }
     sum.close()
+}
+
+/// They run what was built here, so they need a Linux around them.
+fn virtual_machines() -> Result<suite::Counts, String> {
+    if cfg!(target_os = "linux") {
+        return vm::test(&vm::Request::of_ci());
+    }
+    let mut counts = suite::Counts::default();
+    counts.skip("virtual machines: they are for programs of Linux");
+    Ok(counts)
 }
 
 fn fail(cause: String) -> ExitCode {

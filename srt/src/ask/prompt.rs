@@ -76,8 +76,7 @@ fn words() -> io::Result<[String; 3]> {
 }
 
 fn word() -> io::Result<String> {
-    let mut random = [0u8; LENGTH];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    let random: [u8; LENGTH] = crate::unix::random()?;
     Ok(random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 16)])).collect())
 }
 

@@ -8,7 +8,6 @@ use clap::builder::{OsStringValueParser, PossibleValuesParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use clap_complete::Shell;
 
-use super::monitor::Asked;
 use super::violations::Listing;
 use crate::host::Platform;
 use crate::plan::Support;
@@ -57,6 +56,17 @@ pub enum Violations {
     Off,
 }
 
+/// What `srt monitor` was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonitorOptions {
+    /// `--json`.
+    pub json: bool,
+    /// `--otlp`.
+    pub otlp: Option<String>,
+    /// `--socket`.
+    pub socket: Option<PathBuf>,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -94,7 +104,7 @@ pub enum Action {
         once: bool,
     },
     /// Serve denials of the kernel to the runs of this host.
-    Monitor(Asked),
+    Monitor(MonitorOptions),
     /// Print a completion script.
     Completions {
         /// For this shell.
@@ -174,7 +184,7 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
         },
         "violations" => Action::Violations(listing(inner)),
         "top" => Action::Top { once: inner.get_flag("once") },
-        "monitor" => Action::Monitor(Asked {
+        "monitor" => Action::Monitor(MonitorOptions {
             json: json(inner),
             otlp: inner.get_one::<String>("otlp").cloned(),
             socket: inner.get_one::<PathBuf>("socket").cloned(),

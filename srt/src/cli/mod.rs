@@ -5,16 +5,17 @@
 mod args;
 mod check;
 mod completions;
-mod doctor;
 mod explain;
 mod explain_macos;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 mod message;
-mod monitor;
 mod prepare;
 mod profiles;
 mod run;
 mod stderr;
-mod top;
 mod violations;
 mod ways;
 
@@ -22,6 +23,11 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use crate::backend;
+
+#[cfg(target_os = "linux")]
+use linux as native;
+#[cfg(target_os = "macos")]
+use macos as native;
 
 pub use args::{Action, Options, parse};
 
@@ -58,12 +64,12 @@ fn act(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Action::Run(command) => run::run(&options, command),
         Action::Explain { json, platform } => explain::explain(&options, json, platform),
         Action::Check { access, target } => check::check(&options, &access, &target),
-        Action::Doctor { json } => doctor::doctor(&options, json),
+        Action::Doctor { json } => native::doctor(&options, json),
         Action::Profiles { name } => profiles::profiles(name.as_deref()),
         Action::Completions { shell } => completions::print(shell),
         Action::Violations(listing) => violations::violations(&listing),
-        Action::Top { once } => top::top(once),
-        Action::Monitor(asked) => monitor::monitor(asked),
+        Action::Top { once } => native::top(once),
+        Action::Monitor(asked) => native::monitor(asked),
     };
     result.unwrap_or_else(|error| {
         message::print_error(&error);

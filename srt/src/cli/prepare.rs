@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use super::args::Options;
 use super::message::{self, Error};
+use super::native;
 use crate::host::{self, Facts, HostLookup, Platform};
 use crate::plan::{self, Answer, Plan, Support};
 use crate::policy::{self, AbsPath, Policy};
 use crate::settings::{self, Sources};
-use crate::{Faults, backend, monitor};
+use crate::{Faults, backend};
 
 /// What is known before the platform is asked.
 pub(super) struct Decided {
@@ -97,7 +98,7 @@ pub(super) fn plan(options: &Options, decided: &Decided) -> Result<(Plan, Suppor
         support.user_namespaces.clone_from(namespaces);
     }
     if !options.without.iter().any(|layer| layer == "ebpf") {
-        support.monitor = monitor();
+        support.monitor = native::service();
     }
     Ok((plan::build(&decided.policy, &support)?, support))
 }
@@ -107,18 +108,6 @@ fn namespaces(options: &Options) -> Answer {
     let mut support = support(options, false);
     backend::try_namespaces(&mut support);
     support.user_namespaces
-}
-
-/// The socket of the service, where there seems to be one.
-pub(super) fn monitor() -> Option<PathBuf> {
-    let path = service_socket();
-    let kind = rustix::fs::stat(&path).ok().map(|found| rustix::fs::FileType::from_raw_mode(found.st_mode))?;
-    (kind == rustix::fs::FileType::Socket).then_some(path)
-}
-
-/// Where the service is looked for, and listens: `SRT_MONITOR_SOCKET`, for tests, or its usual place.
-pub(super) fn service_socket() -> PathBuf {
-    std::env::var_os("SRT_MONITOR_SOCKET").map_or_else(|| monitor::SOCKET.into(), PathBuf::from)
 }
 
 /// What the platform can do, less what a test takes away. Whether it lets us load programs is asked for those who want one only.

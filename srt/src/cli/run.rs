@@ -11,7 +11,6 @@ use super::{prepare, ways};
 use crate::backend::{self, Command};
 use crate::host::{Facts, HostLookup};
 use crate::policy::{AbsPath, Access, PathLookup as _};
-use crate::proxy::{self, Published};
 use crate::supervisor::{self, Ways};
 use crate::violation::{self, EventSink, IgnoreRules, Report, Run, Store};
 use crate::{Fault, Faults};
@@ -34,17 +33,14 @@ pub(super) fn run(options: &Options, typed: Typed) -> Result<u8, Error> {
     let store = decided.policy.state.clone().map(|state| Store::new(state.join(violation::STORE)));
     let record = Run::new(&text, &decided.facts.cwd).map_err(|error| Fault::os("name the run", error))?;
 
-    let published = if plan.layers.namespaces { proxy::listen(&decided.policy.network.publish_ports)? } else { Published::default() };
-    let script =
-        backend::compile(&plan, &decided.policy, &command, &decided.facts).map_err(|error| Fault::new("run the command", error))?;
-    let script = script.leave_to_supervisor(published.descriptors());
+    let script = backend::compile(&plan, &decided.policy, &command, &decided.facts)?;
     for step in &plan.files.steps {
         tracing::debug!("plan: {} {:?} by {} ({})", step.path, step.action, step.rule, step.origin);
     }
     let armed = backend::arm(script)?;
     let running = backend::spawn(armed)?;
     let ways = Ways { run: Some(record.clone()), ..ways };
-    let end = supervisor::run(running, decided.policy, published, sink.clone(), ways);
+    let end = supervisor::run(running, decided.policy, sink.clone(), ways);
 
     tracing::debug!("run: {:?}", end.outcome);
     for fault in end.remarks.iter().chain(&end.fault) {

@@ -5,12 +5,12 @@ use std::os::fd::{AsRawFd as _, RawFd};
 use super::args::{Options, Violations};
 use super::prepare::{self, Decided};
 use super::stderr;
-use crate::Fault;
 use crate::host::HostLookup;
 use crate::plan::{Answer, Plan, Reporter, Support};
 use crate::policy::{AbsPath, Access, PathLookup as _};
 use crate::settings::Replace;
 use crate::supervisor::{self, Descriptor, Direction, Memory, Ways};
+use crate::{Fault, backend};
 
 /// Takes the descriptors over, before anything is run.
 ///
@@ -21,7 +21,7 @@ pub(super) fn open(options: &Options, decided: &Decided) -> Result<Ways, Fault> 
     let control = take(options, options.control_fd, Direction::In, "--control-fd")?;
     let renewal = control.is_some().then(|| prepare::renewal(options, decided));
     // Without anybody who could be asked, it is as without the option.
-    let ask = options.ask && ((status.is_some() && control.is_some()) || supervisor::has_terminal());
+    let ask = options.ask && ((status.is_some() && control.is_some()) || backend::can_ask());
     Ok(Ways {
         live: (options.violations == Violations::Live).then(|| Box::new(stderr::line) as supervisor::Show),
         say: Some(Box::new(stderr::line)),

@@ -101,9 +101,7 @@ fn home(env: &BTreeMap<OsString, OsString>) -> Option<AbsPath> {
 
 /// `<tmp>/srt-<uid>/<16 hex digits>`: the name cannot be guessed, so nobody can be waiting for it.
 fn private_tmp(env: &BTreeMap<OsString, OsString>, uid: u32) -> Result<AbsPath, Fault> {
-    let mut random = [0u8; 8];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Fault::os("name the private directory", error))?;
+    let random: [u8; 8] = crate::unix::random().map_err(|error| Fault::os("name the private directory", error))?;
     let base = env.get(OsStr::new("TMPDIR")).and_then(AbsPath::new).filter(|path| path.as_path().is_dir());
     let base = base.unwrap_or_else(|| AbsPath::root().join("tmp"));
     let real = base.as_path().canonicalize().map_err(|error| Fault::os(format!("use {base} for temporary files"), error))?;

@@ -6,11 +6,11 @@ use landlock::RulesetCreated;
 use rustix::io::Errno;
 use seccompiler::sock_filter;
 
-use super::made::MadeDirectories;
-use super::scratch::Scratch;
 use super::script::{BrokerScript, Script};
 use super::{fds, landlock as domain, seccomp};
 use crate::Fault;
+use crate::proxy::{self, Published};
+use crate::unix::{self, MadeDirectories, Scratch};
 
 /// A script with its descriptors, its ruleset and its filter.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub struct Armed {
     pub(super) filter: Vec<sock_filter>,
     pub(super) broker: Option<BrokerScript>,
     pub(super) gate: Option<Gate>,
+    pub(super) published: Published,
 }
 
 /// Holds the command back until the supervisor writes a byte.
@@ -40,6 +41,10 @@ pub(super) struct Gate {
 /// A private directory that cannot be made; a write root that has vanished.
 pub fn arm(script: Script) -> Result<Armed, Fault> {
     let mut script = script;
+    let published = proxy::listen(&script.publish)?;
+    if let Some(namespaces) = &mut script.namespaces {
+        namespaces.network.host_listeners = published.descriptors();
+    }
     let scratch = Scratch::create(&script.private_tmp, script.identity.uid)
         .map_err(|errno| Fault::os(format!("make the private directory {}", script.private_tmp), errno))?;
     let made = MadeDirectories::make(&script.make)?;
@@ -47,8 +52,8 @@ pub fn arm(script: Script) -> Result<Armed, Fault> {
     let inherited = fds::inherited(&script.exec.pass_fds);
     let filter = seccomp::compile(script.confinement.filter);
     let broker = script.broker.take();
-    let gate = script.exec.gated.then(gate).transpose().map_err(|errno| Fault::os("make a pipe", errno))?;
-    Ok(Armed { script, scratch, made, inherited, ruleset, filter, broker, gate })
+    let gate = script.gated.then(gate).transpose().map_err(|errno| Fault::os("make a pipe", errno))?;
+    Ok(Armed { script, scratch, made, inherited, ruleset, filter, broker, gate, published })
 }
 
 fn gate() -> Result<Gate, Errno> {
@@ -62,6 +67,6 @@ fn gate() -> Result<Gate, Errno> {
 /// # Errors
 /// A descriptor that must not be passed, or is not open.
 pub fn close_inherited(keep: &[std::os::fd::RawFd]) -> Result<(), Fault> {
-    fds::check(keep)?;
+    unix::check(keep)?;
     fds::close_all_but(keep).map_err(|errno| Fault::os("close inherited descriptors", errno))
 }

@@ -19,13 +19,14 @@ use rustix::process::{Pid, WaitOptions};
 use super::arm::{Armed, Gate};
 use super::broker::{self, Broker, Desk};
 use super::channel::{Channel, Order, Report};
-use super::exec::{Program, vfork_exec};
+use super::exec::vfork_exec;
 use super::failure::{Failure, Step as _};
 use super::notify::{self, Listener};
-use super::script::{BrokerScript, Confinement, Exec, Identity, Namespaces};
+use super::script::{BrokerScript, Confinement, Identity, Namespaces};
 use super::sys::{detach, exit_now, prctl};
 use super::{caps, fds, landlock, mounts, network, processes};
 use crate::policy::FsPolicy;
+use crate::unix::{Exec, Program};
 
 /// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
 pub(super) fn run(armed: Armed, channel: Channel, original_mask: &SigSet) -> ! {
@@ -98,7 +99,7 @@ struct Running {
 
 /// The recipe.
 fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Result<Started, Failure> {
-    let Armed { script, ruleset, filter, scratch, made, inherited, broker, gate } = armed;
+    let Armed { script, ruleset, filter, scratch, made, inherited, broker, gate, published: _ } = armed;
     // The directories and the lock belong to the supervisor.
     scratch.leave_to_parent();
     std::mem::forget(made);

@@ -26,6 +26,7 @@ pub fn probe() -> Support {
         new_mount_api: has_mount_setattr(),
         ebpf: Answer::Unknown("it was not tried".to_owned()),
         monitor: None,
+        seatbelt: None,
     }
 }
 

@@ -2,29 +2,18 @@
 //!
 //! Pure: [`compile`] makes it from the plan. It is a struct of phases, so that an order that would be wrong cannot be written.
 
-use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::RawFd;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use super::broker::BrokerSpec;
 use super::seccomp::FilterSpec;
 use crate::host::Facts;
 use crate::plan::{FileAction, Node, Plan, Reporter};
-use crate::policy::{AbsPath, FsPolicy, Matcher, Policy, SocketRule};
+use crate::policy::{AbsPath, FsPolicy, Located, Matcher, Policy, SocketRule};
+use crate::unix::{Command, Exec};
+use crate::{Fault, Faults};
 
 /// Sockets of each family for connections from outside, and so how many there can be at once: each is used again when its connection has ended.
 const INWARD: usize = 64;
-
-/// What to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// The program, as typed, and its arguments. Not empty.
-    pub argv: Vec<OsString>,
-    /// Descriptors above 2 that the command gets, by the same numbers.
-    pub pass_fds: Vec<RawFd>,
-    /// SIGPIPE is ignored, as the caller ignored it; else it has its default action.
-    pub ignore_sigpipe: bool,
-}
 
 /// One run, ready to be armed.
 #[derive(Debug)]
@@ -41,8 +30,12 @@ pub struct Script {
     pub confinement: Confinement,
     /// Who judges names; `None`: nobody, and nothing that needs it is open.
     pub broker: Option<BrokerScript>,
+    /// The supervisor says when the command may start: something outside is to watch it from its first call on.
+    pub gated: bool,
+    /// Ports of the host's loopback at which the supervisor listens, since before the fork.
+    pub publish: Vec<Located<u16>>,
     /// Last.
-    pub exec: Exec,
+    pub(crate) exec: Exec,
 }
 
 /// A file tree and a network of the command's own.
@@ -135,17 +128,6 @@ pub struct Network {
     pub host_listeners: Vec<RawFd>,
 }
 
-impl Script {
-    /// Names descriptors that the supervisor opened for itself before the fork.
-    #[must_use]
-    pub fn leave_to_supervisor(mut self, descriptors: Vec<RawFd>) -> Self {
-        if let Some(namespaces) = &mut self.namespaces {
-            namespaces.network.host_listeners = descriptors;
-        }
-        self
-    }
-}
-
 /// Capabilities, Landlock, seccomp, in that order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confinement {
@@ -163,32 +145,11 @@ pub struct Confinement {
     pub filter: FilterSpec,
 }
 
-/// What is executed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exec {
-    /// As typed, for messages.
-    pub program: OsString,
-    /// Paths to try in turn (execvp(3)).
-    pub candidates: Vec<CString>,
-    /// Arguments, the program's name included.
-    pub arguments: Vec<CString>,
-    /// `NAME=value`.
-    pub environment: Vec<CString>,
-    /// Working directory.
-    pub cwd: AbsPath,
-    /// Descriptors that stay open.
-    pub pass_fds: Vec<RawFd>,
-    /// SIGPIPE is ignored.
-    pub ignore_sigpipe: bool,
-    /// The supervisor says when: something outside is to watch the command from its first call on.
-    pub gated: bool,
-}
-
 /// Makes the script of a plan.
 ///
 /// # Errors
 /// A NUL byte in an argument or in a variable.
-pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -> Result<Script, NulByte> {
+pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -> Result<Script, Faults> {
     let steps: Vec<MountStep> = plan.files.steps.iter().map(mount_step).collect();
     let write_roots = steps.iter().filter_map(|step| match step {
         MountStep::Bind { path, writable: true } => Some(path.clone()),
@@ -215,7 +176,10 @@ pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -
         },
         namespaces: plan.layers.namespaces.then(|| namespaces(plan, facts, steps)),
         broker: plan.layers.user_notification.then(|| broker(plan, policy, facts)),
-        exec: exec(plan, command, facts)?,
+        exec: Exec::new(&plan.environment, command, facts).map_err(|error| Fault::new("run the command", error))?,
+        gated: plan.layers.reporter != Reporter::None,
+        // Without a network of its own, a port of the sandbox's is one of the host's.
+        publish: if plan.layers.namespaces { policy.network.publish_ports.clone() } else { Vec::new() },
     })
 }
 
@@ -273,80 +237,4 @@ fn mount_step(step: &crate::plan::FileStep) -> MountStep {
         FileAction::HiddenDirectory => MountStep::Hide { path, directory: true },
         FileAction::Passage(nodes) => MountStep::Passage { path, nodes: nodes.clone() },
     }
-}
-
-/// An argument or a variable holds a NUL byte, which execve(2) cannot carry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NulByte;
-
-impl std::fmt::Display for NulByte {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an argument holds a NUL byte")
-    }
-}
-
-fn exec(plan: &Plan, command: &Command, facts: &Facts) -> Result<Exec, NulByte> {
-    let environment = environment(plan, facts);
-    let path = environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
-    let program = command.argv.first().cloned().unwrap_or_default();
-    Ok(Exec {
-        candidates: candidates(&program, path)?,
-        arguments: command.argv.iter().map(|argument| c_string(argument)).collect::<Result<_, _>>()?,
-        environment: environment.iter().map(|(name, value)| variable(name, value)).collect::<Result<_, _>>()?,
-        program,
-        cwd: facts.cwd.clone(),
-        pass_fds: command.pass_fds.clone(),
-        ignore_sigpipe: command.ignore_sigpipe,
-        gated: plan.layers.reporter != Reporter::None,
-    })
-}
-
-/// Where to look for the program: as execvp(3), with the path that it uses when `PATH` is not set.
-fn candidates(program: &OsStr, path: Option<&OsStr>) -> Result<Vec<CString>, NulByte> {
-    if program.as_bytes().contains(&b'/') || program.is_empty() {
-        return Ok(vec![c_string(program)?]);
-    }
-    let path = path.unwrap_or(OsStr::new("/bin:/usr/bin")).as_bytes();
-    path.split(|byte| *byte == b':')
-        .map(|directory| {
-            let directory = if directory.is_empty() { b".".as_slice() } else { directory };
-            CString::new([directory, b"/", program.as_bytes()].concat()).map_err(|_| NulByte)
-        })
-        .collect()
-}
-
-fn environment(plan: &Plan, facts: &Facts) -> Vec<(OsString, OsString)> {
-    let mut environment = facts.env.clone();
-    for name in &plan.environment.unset {
-        environment.remove(OsStr::new(name));
-    }
-    for (name, value) in &plan.environment.set {
-        environment.insert((*name).into(), value.clone());
-    }
-    add_git_directories(&plan.environment.git_safe_directories, &mut environment);
-    environment.into_iter().collect()
-}
-
-/// `GIT_CONFIG_COUNT` and its pairs, continued where the caller has some already (git-config(1)).
-fn add_git_directories(directories: &[String], environment: &mut std::collections::BTreeMap<OsString, OsString>) {
-    if directories.is_empty() {
-        return;
-    }
-    let count = environment.get(OsStr::new("GIT_CONFIG_COUNT")).and_then(|count| count.to_str()?.parse::<usize>().ok()).unwrap_or(0);
-    for (index, directory) in (count..).zip(directories) {
-        environment.insert(format!("GIT_CONFIG_KEY_{index}").into(), "safe.directory".into());
-        environment.insert(format!("GIT_CONFIG_VALUE_{index}").into(), directory.into());
-    }
-    environment.insert("GIT_CONFIG_COUNT".into(), (count + directories.len()).to_string().into());
-}
-
-fn variable(name: &OsStr, value: &OsStr) -> Result<CString, NulByte> {
-    let mut text = name.to_owned();
-    text.push("=");
-    text.push(value);
-    CString::new(text.into_vec()).map_err(|_| NulByte)
-}
-
-fn c_string(text: &OsStr) -> Result<CString, NulByte> {
-    CString::new(text.as_bytes()).map_err(|_| NulByte)
 }

@@ -12,31 +12,15 @@ use rustix::io::Errno;
 use super::arm::Armed;
 use super::channel::Channel;
 use super::init;
-use super::made::MadeDirectories;
-use super::scratch::Scratch;
 use super::script::MountStep;
 use super::sys::{Forked, fork_into, prctl};
 use crate::Fault;
+use crate::proxy::Published;
+use crate::unix::{MadeDirectories, Scratch, WATCHED};
 
 /// Everything that the fork makes new. The network namespace follows in `init`, beside other work; time namespaces bring nothing here.
 const NAMESPACES: i32 =
     libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
-
-/// Signals that the supervisor takes as messages: to be passed on, or because their default action would part it from the command.
-pub const WATCHED: &[Signal] = &[
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGALRM,
-    Signal::SIGWINCH,
-    Signal::SIGCONT,
-    Signal::SIGTSTP,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-];
 
 /// A sandbox at work.
 #[derive(Debug)]
@@ -46,9 +30,9 @@ pub struct Running {
     /// Becomes readable when `init` has ended.
     pub init: OwnedFd,
     /// Removed when dropped, which must be after `init` has ended.
-    pub scratch: Scratch,
+    _scratch: Scratch,
     /// Removed where they are still empty, when dropped.
-    pub made: MadeDirectories,
+    _made: MadeDirectories,
     /// Has the sandbox a network and processes of its own?
     pub namespaces: bool,
     /// Does a broker judge names?
@@ -57,6 +41,8 @@ pub struct Running {
     pub hides_names: bool,
     /// The command starts when a byte is written here.
     pub gate: Option<OwnedFd>,
+    /// Listeners on the host for ports of the sandbox; taken when its network is served.
+    pub published: Published,
     /// The program as typed, for messages.
     pub program: OsString,
 }
@@ -70,6 +56,9 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
     let (ours, theirs) = Channel::pair().map_err(|errno| Fault::os("make the channel to init", errno))?;
     // Blocked before the fork, so that none is lost and none ends one of the two alone. SIGCHLD is init's.
     let original_mask = block_signals()?;
+    // Not init's: it closes them by number.
+    let mut armed = armed;
+    let published = std::mem::take(&mut armed.published);
     let namespaces = armed.script.namespaces.as_ref();
     let hides_names =
         namespaces.is_some_and(|namespaces| namespaces.mounts.steps.iter().any(|step| matches!(step, MountStep::Passage { .. })));
@@ -92,10 +81,11 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
             namespaces,
             by_name: armed.broker.is_some(),
             hides_names,
+            published,
             gate: armed.gate.map(|gate| gate.opens),
             program: armed.script.exec.program.clone(),
-            scratch: armed.scratch,
-            made: armed.made,
+            _scratch: armed.scratch,
+            _made: armed.made,
         }),
         Err(errno) => Err(super::probe::explain_refusal(errno)),
     }
@@ -119,13 +109,6 @@ unsafe fn fork_on_host() -> Result<Forked, Errno> {
             rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty()).map(Forked::Parent)
         }
     }
-}
-
-/// From now on, writing to a reader that is gone is an error and no signal. True where the caller had set that already.
-pub fn ignore_sigpipe() -> bool {
-    // SAFETY: ignoring a signal installs no handler.
-    let before = unsafe { nix::sys::signal::signal(Signal::SIGPIPE, nix::sys::signal::SigHandler::SigIgn) };
-    matches!(before, Ok(nix::sys::signal::SigHandler::SigIgn))
 }
 
 /// A fork of a process with threads leaves locks held for ever in the child.

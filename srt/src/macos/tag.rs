@@ -12,6 +12,19 @@ impl RunTag {
         RunTag(number)
     }
 
+    /// The tag of a run that nobody can guess.
+    ///
+    /// # Errors
+    /// No random numbers can be had.
+    pub fn random() -> std::io::Result<RunTag> {
+        Ok(RunTag(u64::from_ne_bytes(crate::unix::random()?)))
+    }
+
+    /// The name of a Mach service that only processes of this run may look up. Nobody serves it: whoever asks the kernel about it learns which processes these are.
+    pub fn service(self) -> String {
+        format!("srt.run.{:016x}", self.0)
+    }
+
     /// The message of a rule.
     pub fn message(self, rule: &str) -> String {
         format!("{self}{rule}")

@@ -26,6 +26,16 @@ fn pairs<S: serde::Serializer>(pairs: &[(&'static str, OsString)], serializer: S
 const HTTP_VARIABLES: &[&str] =
     &["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy", "GRPC_PROXY", "grpc_proxy"];
 
+impl Environment {
+    /// The same, with a proxy at this address.
+    #[must_use]
+    pub fn through(&self, url: &str) -> Environment {
+        let mut changed = self.clone();
+        changed.set.iter_mut().filter(|(name, _)| HTTP_VARIABLES.contains(name)).for_each(|(_, value)| *value = url.into());
+        changed
+    }
+}
+
 pub(super) fn plan(policy: &Policy, port: u16) -> Environment {
     let tmp = policy.private_tmp.as_path().as_os_str();
     let mut set: Vec<(&'static str, OsString)> = vec![

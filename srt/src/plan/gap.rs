@@ -62,6 +62,8 @@ pub(super) fn find(policy: &Policy, support: &Support) -> Result<Vec<Gap>, Gaps>
         if let Answer::No(refusal) = &support.user_notification {
             found.extend(broker_gaps(policy, refusal));
         }
+    } else if let Some(Answer::No(refusal)) = &support.seatbelt {
+        found.push(host_gap("seatbelt", refusal.cause.clone(), refusal.remedy.clone()));
     }
     let accepted = |gap: &Gap| gap.acceptable && policy.accept_gaps.iter().any(|name| name.value == gap.name);
     let (said, refused): (Vec<Gap>, Vec<Gap>) = found.into_iter().partition(|gap| gap.name == LANDLOCK || accepted(gap));

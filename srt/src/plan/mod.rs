@@ -63,6 +63,9 @@ pub struct Support {
     pub ebpf: Answer,
     /// The socket of the service that has one loaded.
     pub monitor: Option<PathBuf>,
+    /// Seatbelt; `None` where it was not asked for, because this is no macOS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seatbelt: Option<Answer>,
 }
 
 impl Support {
@@ -82,6 +85,7 @@ impl Support {
             new_mount_api: false,
             ebpf: no(),
             monitor: None,
+            seatbelt: None,
         }
     }
 

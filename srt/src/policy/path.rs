@@ -44,6 +44,7 @@ impl AbsPath {
     }
 
     /// A path that the kernel wrote (`/proc/self/fd/N`, d_path): it is in normal form already. `None` where it is none.
+    #[cfg(target_os = "linux")]
     pub(crate) fn from_kernel(bytes: &[u8]) -> Option<Self> {
         let normal = bytes.first() == Some(&b'/') && !bytes.contains(&0) && !bytes.windows(2).any(|pair| pair == b"//");
         let path = normal.then(|| AbsPath(PathBuf::from(OsStr::from_bytes(bytes))))?;

@@ -53,6 +53,7 @@ pub(crate) fn support() -> Support {
     Support {
         ebpf: Answer::Unknown("not asked".to_owned()),
         monitor: None,
+        seatbelt: None,
         user_namespaces: Answer::Yes,
         landlock_abi: 7,
         landlock_errata: 0,

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::denial::{Attempt, Denial};
 use super::destinations::Destinations;
 use super::leaving::Leaving;
+use super::token::Token;
 use super::{interfaces, limits};
 use crate::ask::{Asker, Decision};
 use crate::policy::{Host, NetPolicy, Target};
@@ -22,6 +23,8 @@ use crate::violation::EventSink;
 pub struct ProxyContext {
     policy: RefCell<Rc<NetPolicy>>,
     asker: Option<Rc<Asker>>,
+    /// What clients must present; none where nobody else reaches the listener.
+    pub(super) token: Option<Token>,
     pub(super) events: EventSink,
     pub(super) destinations: Destinations,
     pub(super) lookups: Arc<Semaphore>,
@@ -40,6 +43,7 @@ impl ProxyContext {
         ProxyContext {
             policy: RefCell::new(Rc::new(policy)),
             asker: None,
+            token: None,
             events,
             destinations: Destinations::default(),
             lookups: Arc::new(Semaphore::new(limits::LOOKUPS)),
@@ -55,6 +59,13 @@ impl ProxyContext {
     #[must_use]
     pub fn asking(mut self, asker: Option<Rc<Asker>>) -> Self {
         self.asker = asker;
+        self
+    }
+
+    /// The same, for clients that present this only.
+    #[must_use]
+    pub fn guarded_by(mut self, token: Option<Token>) -> Self {
+        self.token = token;
         self
     }
 

@@ -7,7 +7,8 @@
 //!   [`crate::policy::NetPolicy::decide_address`] passed;
 //! - plain requests are parsed and written anew by hyper, never passed on as bytes, so both ends see the same framing;
 //! - every buffer, wait and number of connections has a bound; a slow peer is held back, not buffered for;
-//! - credentials sent to the proxy are ignored and never forwarded: reaching the socket at all is what a sandboxed process may do.
+//! - credentials sent to the proxy are never forwarded. In a network of the sandbox's own they are ignored, for reaching the socket at all is what a sandboxed process may
+//!   do; on the host's loopback (macOS) each request must bear the [`Token`] of the run.
 //!
 //! What it does not do: look into TLS (it compares the server name only), filter by path, check a plain HTTP conversation inside a tunnel.
 //!
@@ -45,6 +46,7 @@ mod splice;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod token;
 mod transparent;
 mod tunnel;
 
@@ -56,4 +58,5 @@ pub use destinations::{Destination, Destinations};
 pub use listener::serve;
 pub use network::Network;
 pub use publish::{Published, listen};
+pub use token::Token;
 pub use transparent::{Admission, Asked, Protocol, Transparent};

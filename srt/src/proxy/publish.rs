@@ -14,7 +14,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt::{set_socket_linger, socket_domain};
+use rustix::net::AddressFamily;
+use rustix::net::sockopt::set_socket_linger;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -112,7 +113,7 @@ struct Lent<'a> {
 
 impl Inward {
     fn new(sockets: Vec<OwnedFd>) -> Self {
-        let is_v4 = |socket: &OwnedFd| socket_domain(socket).is_ok_and(|family| family == rustix::net::AddressFamily::INET);
+        let is_v4 = |socket: &OwnedFd| rustix::net::getsockname(socket).is_ok_and(|own| own.address_family() == AddressFamily::INET);
         let (v4, v6): (Vec<_>, Vec<_>) = sockets.into_iter().partition(is_v4);
         let places = Arc::new(Semaphore::new(v4.len()));
         Inward { v4: RefCell::new(v4), v6: RefCell::new(v6), places }

@@ -1,7 +1,7 @@
 //! SOCKS5 (RFC 1928), CONNECT only, with or without username and password (RFC 1929).
 //!
 //! Every field comes from inside the sandbox. Lengths are single bytes, so nothing here can grow; what does not parse ends the connection.
-//! Credentials are read and forgotten. There is no room for a reason in a reply: the event says it.
+//! Credentials are read and forgotten, unless the proxy serves holders of a token only. There is no room for a reason in a reply: the event says it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -95,7 +95,7 @@ fn failure(context: &ProxyContext, target: &Target, error: &DialError) -> Reply 
 
 /// Greeting, authentication, request.
 async fn read_request(context: &ProxyContext, client: &Stream) -> Result<Target, Unusable> {
-    authenticate(client).await?;
+    authenticate(context, client).await?;
     let [version, command, _reserved, address_type] = read(client).await?;
     if version != VERSION {
         return Err(Unusable::Broken);
@@ -116,24 +116,28 @@ async fn read_request(context: &ProxyContext, client: &Stream) -> Result<Target,
     }
 }
 
-async fn authenticate(client: &Stream) -> Result<(), Unusable> {
+async fn authenticate(context: &ProxyContext, client: &Stream) -> Result<(), Unusable> {
     let [version, count] = read(client).await?;
     let methods = read_counted(client, count).await?;
-    let chosen = [NO_AUTHENTICATION, USERNAME_PASSWORD].into_iter().find(|method| methods.contains(method));
+    let served: &[u8] = if context.token.is_some() { &[USERNAME_PASSWORD] } else { &[NO_AUTHENTICATION, USERNAME_PASSWORD] };
+    let chosen = served.iter().copied().find(|method| methods.contains(method));
     client.write_everything(&[version, chosen.unwrap_or(NO_ACCEPTABLE_METHOD)]).await?;
     match chosen {
         Some(NO_AUTHENTICATION) => Ok(()),
-        Some(_) => accept_any_password(client).await,
+        Some(_) => check_password(context, client).await,
         None => Err(Unusable::Broken),
     }
 }
 
-async fn accept_any_password(client: &Stream) -> Result<(), Unusable> {
+/// Without a token, any will do.
+async fn check_password(context: &ProxyContext, client: &Stream) -> Result<(), Unusable> {
     let [version, count] = read(client).await?;
-    let _user = read_counted(client, count).await?;
+    let user = read_counted(client, count).await?;
     let [count] = read(client).await?;
-    let _password = read_counted(client, count).await?;
-    Ok(client.write_everything(&[version, 0]).await?)
+    let password = read_counted(client, count).await?;
+    let right = context.token.as_ref().is_none_or(|token| token.is(&user, &password));
+    client.write_everything(&[version, u8::from(!right)]).await?;
+    if right { Ok(()) } else { Err(Unusable::Broken) }
 }
 
 /// The host; the inner error holds the text of a name that is none.

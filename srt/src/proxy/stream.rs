@@ -49,6 +49,7 @@ impl Stream {
     }
 
     /// Runs `operation` on the socket if it is ready; `WouldBlock` clears the readiness.
+    #[cfg(target_os = "linux")]
     pub(super) fn try_io<R>(&self, interest: Interest, operation: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         match self {
             Stream::Tcp(stream) => stream.try_io(interest, operation),

@@ -104,8 +104,7 @@ fn fill(path: &Path, file: &mut File, text: &str, exists: bool) -> io::Result<()
 
 /// An empty file that nobody else may read, of a name that nobody can guess.
 fn new_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let mut random = [0u8; 8];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+    let random: [u8; 8] = crate::unix::random()?;
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
     name.push(format!(".{:016x}", u64::from_ne_bytes(random)));

@@ -206,10 +206,10 @@ mod tests {
     }
 
     fn lines(bytes: &[u8]) -> Vec<String> {
-        use std::io::{Seek as _, Write as _};
-        let mut file = std::fs::File::from(rustix::fs::memfd_create("lines", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
-        file.write_all(bytes).unwrap();
-        file.rewind().unwrap();
+        let directory = crate::settings::scratch::Scratch::new();
+        let path = directory.path().join("lines");
+        std::fs::write(&path, bytes).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&file);
         let mut lines = Lines::new(Descriptor::take(number, super::super::descriptor::Direction::In, "--control-fd").unwrap()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();

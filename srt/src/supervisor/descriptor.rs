@@ -10,7 +10,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::Fault;
+use crate::{Fault, backend};
 
 /// Which way lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Descriptor {
             Direction::Out => OFlags::RDONLY,
             Direction::In => OFlags::WRONLY,
         };
-        if flags.contains(OFlags::PATH) || flags & OFlags::ACCMODE == unfit {
+        if backend::is_path_only(flags) || flags & OFlags::ACCMODE == unfit {
             return Err(fault(if direction == Direction::Out { "it is not open for writing" } else { "it is not open for reading" }));
         }
         let (file, kind) = match FileType::from_raw_mode(rustix::fs::fstat(given).map_err(os)?.st_mode) {
@@ -72,7 +72,7 @@ impl Descriptor {
     /// Writes what there is room for.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = match self.kind {
-            Kind::Socket => rustix::net::send(&self.file, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
+            Kind::Socket => rustix::net::send(&self.file, bytes, SendFlags::DONTWAIT | backend::NO_SIGNAL),
             Kind::Pipe | Kind::File => rustix::io::write(&self.file, bytes),
         };
         Ok(written?)
@@ -92,7 +92,8 @@ fn copy(given: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     rustix::io::fcntl_dupfd_cloexec(given, 3)
 }
 
-/// The same pipe with a description of its own. Where that is not permitted (another user made the pipe, as under su), the flag is set on the one we were given.
+/// The same pipe with a description of its own. Where that is not permitted (another user made the pipe, as under su), or not possible (macOS), the flag is set on the one
+/// we were given.
 fn without_waiting(given: BorrowedFd<'_>, direction: Direction) -> Result<OwnedFd, Errno> {
     let way = if direction == Direction::Out { OFlags::WRONLY } else { OFlags::RDONLY };
     let flags = way | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

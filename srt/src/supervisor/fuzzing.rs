@@ -86,7 +86,7 @@ fn message_is_as_said(line: &str) {
 pub(crate) fn record(data: &[u8]) {
     use srt_ebpf::Record;
 
-    use super::records::{Named, denial};
+    use super::linux::records::{Named, denial};
     use crate::policy::testing::rule;
     use crate::policy::{AbsPath, FsEffect, FsPolicy, Matcher};
 

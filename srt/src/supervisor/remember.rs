@@ -11,6 +11,7 @@ use crate::settings::{self, Replace};
 #[derive(Debug, Default)]
 pub struct Memory {
     file: Option<(PathBuf, Replace)>,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "a person is asked on Linux only"))]
     shown: Option<String>,
 }
 
@@ -21,6 +22,7 @@ impl Memory {
     }
 
     /// How a person is told of the file.
+    #[cfg(target_os = "linux")]
     pub(super) fn shown(&self) -> Option<&str> {
         self.shown.as_deref()
     }

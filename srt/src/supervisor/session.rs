@@ -2,48 +2,46 @@
 //!
 //! Everything here is driven by the loop of the supervisor on its one thread; nothing of it can hold that loop up.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use tokio::sync::mpsc::Receiver;
 
-use super::desk::{Bell, Desk};
 use super::live::Live;
-use super::observers::Observers;
 use super::program::{Program, Update, obey};
 use super::remember::Memory;
-use super::reporter::News;
 use super::status::{Line, Status};
 use super::told::Told;
 use super::{End, Ways};
 use crate::ask::{Asker, PATIENCE, Question};
 use crate::policy::Policy;
-use crate::proxy::ProxyContext;
+use crate::proxy::{ProxyContext, Token};
 use crate::violation::{EventSink, Subscription};
 
 /// What is at work.
-pub(super) struct Session {
-    pub(super) context: Rc<ProxyContext>,
-    pub(super) bell: Rc<Bell>,
+pub(crate) struct Session {
+    /// What the proxies work with.
+    pub(crate) context: Rc<ProxyContext>,
     told: Rc<Told>,
     hosts: Option<Rc<Hosts>>,
     telling: Option<tokio::task::JoinHandle<()>>,
     end: Rc<tokio::sync::Notify>,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "a person is asked on Linux only"))]
     desk: Option<(Rc<Asker>, Receiver<Question>)>,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "a person is asked on Linux only"))]
     memory: Rc<Memory>,
     sink: EventSink,
 }
 
 impl Session {
     /// Starts everything but the questions on the terminal, which need a command.
-    pub(super) fn start(policy: Policy, sink: EventSink, ways: Ways) -> Session {
-        let Ways { live, say, status, control, ask, memory, renew, on_files, run, reports: _ } = ways;
+    pub(crate) fn start(policy: Policy, sink: EventSink, token: Option<Token>, ways: Ways) -> Session {
+        let Ways { live, say, status, control, ask, memory, renew, on_files, run: _, reports: _ } = ways;
         let for_programs = status.is_some() && control.is_some();
         let (asker, questions) = ask.then(Asker::new).map(|(asker, questions)| (Rc::new(asker), questions)).unzip();
-        let context = Rc::new(ProxyContext::new(policy.network.clone(), sink.clone()).asking(asker.clone()));
+        let context = Rc::new(ProxyContext::new(policy.network.clone(), sink.clone()).asking(asker.clone()).guarded_by(token));
         let status = status.map(Status::start);
-        let observers = Observers::start(run.as_ref(), sink.clone(), context.clone());
-        let told = Rc::new(Told { status: status.clone(), observers });
+        let told = Rc::new(Told { status: status.clone(), onlookers: OnceCell::new() });
         let end = Rc::new(tokio::sync::Notify::new());
         let telling = (live.is_some() || status.is_some()).then(|| {
             let live = live.map(Live::new);
@@ -63,37 +61,42 @@ impl Session {
             }
             desk => desk,
         };
-        Session { context, bell: Rc::default(), told, hosts, telling, end, desk, memory, sink }
+        Session { context, told, hosts, telling, end, desk, memory, sink }
     }
 
-    /// What is heard of the service beside denials.
-    pub(super) fn attend(&self, news: News) {
-        match news {
-            News::Connected(connection) => self.told.observers.tell_service(connection),
-            News::Watched(watched) => self.told.observers.service_is_watched(watched),
-        }
+    /// From now on, lines go to them too.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn show_to(&self, onlookers: Rc<dyn super::told::Onlookers>) {
+        let _only_once = self.told.onlookers.set(onlookers);
     }
 
-    /// The command runs.
-    pub(super) fn started(&mut self, init: Option<i32>) {
-        self.told.observers.started(init);
+    /// The command runs. `line` is asked for where there is somebody to tell.
+    pub(crate) fn started(&self, line: impl FnOnce() -> Line<'static>) {
         if let Some(status) = &self.told.status {
-            status.say(&Line::Started { pid: init.and_then(crate::backend::command_of), init });
+            status.say(&line());
         }
-        if let (Some((asker, questions)), Some(init)) = (self.desk.take(), init) {
-            let desk = Desk { asker, bell: self.bell.clone(), memory: self.memory.clone(), init };
-            tokio::task::spawn_local(desk.serve(questions));
-        }
+    }
+
+    /// Questions for a person, where no program answers them.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn take_questions(&mut self) -> Option<(Rc<Asker>, Receiver<Question>)> {
+        self.desk.take()
+    }
+
+    /// Where answers are written down.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> &Rc<Memory> {
+        &self.memory
     }
 
     /// The run has ended: the last lines.
-    pub(super) async fn finish(self, end: &End) {
+    pub(crate) async fn finish(self, end: &End) {
         self.end.notify_one();
         if let Some(telling) = self.telling {
             // It only empties its queue.
             let _ = telling.await;
         }
-        self.told.observers.finish(end);
+        self.told.onlookers.get().into_iter().for_each(|onlookers| onlookers.finish(end));
         self.hosts.iter().for_each(|hosts| hosts.tell());
         let Some(status) = &self.told.status else { return };
         let report = self.sink.snapshot();

@@ -29,8 +29,9 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 /// One line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// To observers, before everything else: which run this is.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "observers come on Linux only"))]
     Run {
         /// The words of the command, joined by spaces.
         command: &'a str,
@@ -56,6 +57,7 @@ pub(super) enum Line<'a> {
     /// A destination was admitted or refused for the first time.
     Host { host: String, port: u16, allowed: bool },
     /// To observers: what the sandbox has at this moment.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "observers come on Linux only"))]
     Usage {
         /// Processes, without those of srt.
         processes: u64,

@@ -1,14 +1,23 @@
 //! Everybody who is told of a run while it goes on.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
-use super::observers::Observers;
+use super::End;
 use super::status::{Line, Status};
+
+/// Whoever looks on at a run, where the platform lets anybody.
+pub(crate) trait Onlookers {
+    /// Keeps a line for all of them; never waits.
+    fn say(&self, line: &Line<'_>);
+    /// The run has ended: the last lines.
+    fn finish(&self, end: &End);
+}
 
 /// The program that started srt, where it wants to know, and whoever looks on.
 pub(super) struct Told {
     pub(super) status: Option<Rc<Status>>,
-    pub(super) observers: Observers,
+    pub(super) onlookers: OnceCell<Rc<dyn Onlookers>>,
 }
 
 impl Told {
@@ -20,6 +29,6 @@ impl Told {
     /// Tells all of them; never waits.
     pub(super) fn say(&self, line: &Line<'_>) {
         self.status.iter().for_each(|status| status.say(line));
-        self.observers.say(line);
+        self.onlookers.get().into_iter().for_each(|onlookers| onlookers.say(line));
     }
 }

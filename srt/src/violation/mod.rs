@@ -27,5 +27,5 @@ pub use sanitise::sanitise;
 pub use store::{Run, STORE, Store};
 pub use subscriber::Subscription;
 pub use suggest::suggest;
-pub(crate) use time::parse as parse_time;
-pub(crate) use time::text as rfc3339;
+#[cfg(target_os = "linux")]
+pub(crate) use time::{parse as parse_time, text as rfc3339};

@@ -56,8 +56,7 @@ impl Run {
     /// # Errors
     /// No random numbers can be had.
     pub fn new(command: &str, directory: &AbsPath) -> io::Result<Run> {
-        let mut random = [0u8; 4];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        let random: [u8; 4] = crate::unix::random()?;
         Ok(Run {
             v: 1,
             id: format!("{:08x}", u32::from_ne_bytes(random)),

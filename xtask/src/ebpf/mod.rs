@@ -6,7 +6,7 @@
 //! The object is the same byte for byte wherever it is built, by the same release of rustc and the same linker: symbols of the program go by
 //! their own names, paths are mapped away, and flags of the caller's do not count.
 
-mod bounded;
+pub(crate) mod bounded;
 mod debian;
 mod linker;
 mod rust_src;
@@ -54,6 +54,11 @@ pub(crate) fn check() -> Result<Counts, String> {
     counts.outcome("kernel program: object", compile(&tools).and_then(|bytes| compare(&bytes)));
     counts.outcome("kernel program: lints", lint(&tools));
     Ok(counts)
+}
+
+/// `library` of Rust's own sources, of the compiler's release; got where it is missing.
+pub(crate) fn rust_library() -> Result<PathBuf, String> {
+    rust_src::get(&tools::rustc()?)
 }
 
 /// What `cargo xtask` installs into, and builds in.

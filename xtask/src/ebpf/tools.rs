@@ -33,7 +33,7 @@ pub(super) fn get() -> Result<Tools, String> {
     Ok(Tools { rustc, library, linker })
 }
 
-fn rustc() -> Result<Rustc, String> {
+pub(super) fn rustc() -> Result<Rustc, String> {
     let ask = |question: &[&str]| bounded::answer(bounded::command(30, "rustc").args(question), "ask rustc for its version");
     let version = ask(&["-vV"])?;
     let line = |name: &str| {

@@ -177,7 +177,7 @@ const KNOWN: i32 = libc::O_ACCMODE
 /// `O_LARGEFILE`, which open(2) sets by itself for 64-bit programs and openat2(2) does not.
 #[cfg(target_arch = "x86_64")]
 const LARGE_FILE: i32 = 0o100_000;
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
 const LARGE_FILE: i32 = 0o400_000;
 
 /// First without waiting, so that the broker is not held up; where that is not possible, waiting, on a thread that others do not need.

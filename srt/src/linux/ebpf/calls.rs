@@ -52,9 +52,11 @@ pub(super) const FILTER: &str = "__seccomp_filter";
 const PATH: Shape = Shape { path: 0, directory: WORKING_DIRECTORY, ..Shape::PLAIN };
 const PATH_AT: Shape = Shape { path: 1, directory: 0, ..Shape::PLAIN };
 const OBJECT: Shape = Shape { directory: 0, ..Shape::PLAIN };
+#[cfg(target_arch = "x86_64")]
 const TWO: Shape = Shape { path: 0, directory: WORKING_DIRECTORY, second_path: 1, second_directory: WORKING_DIRECTORY, ..Shape::PLAIN };
 const TWO_AT: Shape = Shape { path: 1, directory: 0, second_path: 3, second_directory: 2, ..Shape::PLAIN };
 /// The first path is the text of a link, and no path of anything.
+#[cfg(target_arch = "x86_64")]
 const LINK_TEXT: Shape = Shape { second_path: 1, second_directory: WORKING_DIRECTORY, ..Shape::PLAIN };
 const LINK_TEXT_AT: Shape = Shape { second_path: 2, second_directory: 1, ..Shape::PLAIN };
 
@@ -102,6 +104,7 @@ const CALLS: &[Call] = &[
     call(libc::SYS_mkdirat, "mkdirat", Aim::Change, PATH_AT),
     call(libc::SYS_mknodat, "mknodat", Aim::Change, PATH_AT),
     call(libc::SYS_unlinkat, "unlinkat", Aim::Change, PATH_AT),
+    call(libc::SYS_renameat, "renameat", Aim::Pair, TWO_AT),
     call(libc::SYS_renameat2, "renameat2", Aim::Pair, TWO_AT),
     call(libc::SYS_linkat, "linkat", Aim::Pair, TWO_AT),
     call(libc::SYS_symlinkat, "symlinkat", Aim::Change, LINK_TEXT_AT),
@@ -134,7 +137,6 @@ const LEGACY: &[Call] = &[
     call(libc::SYS_unlink, "unlink", Aim::Change, PATH),
     call(libc::SYS_rmdir, "rmdir", Aim::Change, PATH),
     call(libc::SYS_rename, "rename", Aim::Pair, TWO),
-    call(libc::SYS_renameat, "renameat", Aim::Pair, TWO_AT),
     call(libc::SYS_link, "link", Aim::Pair, TWO),
     call(libc::SYS_symlink, "symlink", Aim::Change, LINK_TEXT),
     call(libc::SYS_chmod, "chmod", Aim::Change, PATH),

@@ -283,7 +283,7 @@ const WRITES: i32 = super::super::broker::WRITE_INTENT;
 /// What the broker performs: see its module. Modes are looked at there too.
 fn broker_rows(watch_reads: bool) -> Vec<(libc::c_long, Action)> {
     const OPEN_2: Action = Action::AskIf(&[Test::Opens { flags: 2, bits: WRITES as u32 }]);
-    let mut rows = vec![
+    let rows = vec![
         (libc::SYS_openat, if watch_reads { Action::AskIf(&[Test::NoBit { argument: 2, bits: PATH_ONLY }]) } else { OPEN_2 }),
         (libc::SYS_mkdirat, Action::Ask),
         (libc::SYS_mknodat, Action::Ask),
@@ -319,13 +319,12 @@ fn broker_rows(watch_reads: bool) -> Vec<(libc::c_long, Action)> {
         // What the broker does for a caller would not be held to rules that the caller sets itself.
         (libc::SYS_landlock_create_ruleset, Action::Refuse(libc::EOPNOTSUPP as u16)),
     ];
-    #[cfg(target_arch = "x86_64")]
-    rows.extend(legacy_rows(watch_reads));
-    rows
+    rows.into_iter().chain(legacy_rows(watch_reads)).collect()
 }
 
 const PATH_ONLY: u32 = libc::O_PATH as u32;
 
+/// Calls that newer architectures never had.
 #[cfg(target_arch = "x86_64")]
 fn legacy_rows(watch_reads: bool) -> Vec<(libc::c_long, Action)> {
     const OPEN_1: Action = Action::AskIf(&[Test::Opens { flags: 1, bits: WRITES as u32 }]);
@@ -347,6 +346,11 @@ fn legacy_rows(watch_reads: bool) -> Vec<(libc::c_long, Action)> {
         libc::SYS_futimesat,
     ];
     std::iter::once((libc::SYS_open, open)).chain(others.map(|number| (number, Action::Ask))).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn legacy_rows(_watch_reads: bool) -> Vec<(libc::c_long, Action)> {
+    Vec::new()
 }
 
 /// Every call that gives a file its mode. The mode of openat2 is in memory, so it is refused as if the kernel were older: callers fall back to openat.

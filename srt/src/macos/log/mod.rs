@@ -1,12 +1,13 @@
 //! The system log of macOS, where the kernel says what Seatbelt denied.
 //!
-//! Pure: bytes of `log stream` in, events out. One record is one line of JSON, so that nothing a path holds can end it or start another. Only the kernel's own records
+//! Bytes of `log stream` in, events out; `stream` runs it. One record is one line of JSON, so that nothing a path holds can end it or start another. Only the kernel's own records
 //! count, and of those only the ones that bear the tag of this run: everybody can write to the log, and other sandboxes are denied things too.
 //!
 //! The log is no proof. It merges repetitions, it may drop records, and what was denied before the stream had begun is not in it.
 
 mod event;
 mod record;
+mod stream;
 
 use std::time::SystemTime;
 
@@ -14,6 +15,7 @@ use super::RunTag;
 use crate::policy::FsPolicy;
 use crate::violation::Event;
 use record::Record;
+pub use stream::LogStream;
 
 /// A record beyond this is given up, in bytes.
 const MAX_RECORD: usize = 1 << 16;

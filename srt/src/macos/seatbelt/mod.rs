@@ -48,6 +48,7 @@ pub fn compile(plan: &Plan, instance: &Instance) -> Result<String, Faults> {
     writer.lines("(version 1)\n");
     writer.default_denial();
     system::basics(&mut writer);
+    system::mark(&mut writer, instance.run);
     system::grants(&mut writer, seatbelt);
     network::section(&mut writer, &plan.network, seatbelt, &plan.files.private_tmp, instance);
     let rules = files::Rules::new(&seatbelt.files);

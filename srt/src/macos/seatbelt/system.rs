@@ -1,6 +1,7 @@
 //! What every program needs of the system, and what the settings grant of it.
 
 use super::rule::{Effect, Filter, Rule, Source, Writer};
+use crate::macos::RunTag;
 use crate::plan::SeatbeltPlan;
 use crate::policy::{Grant, Located};
 
@@ -119,6 +120,11 @@ const BASICS: &str = r#"
   (literal "/dev/dtracehelper")
   (literal "/dev/tty"))
 "#;
+
+/// Tells the processes of this run from all others, to whoever ends them.
+pub(super) fn mark(writer: &mut Writer, run: RunTag) {
+    writer.lines(&format!("\n; The mark of this run: nobody serves it\n(allow mach-lookup (global-name \"{}\"))\n", run.service()));
+}
 
 /// Writes what every profile has.
 pub(super) fn basics(writer: &mut Writer) {

@@ -3,7 +3,7 @@
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::ext::ReasonPhrase;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, PROXY_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use crate::policy::Target;
@@ -35,6 +35,14 @@ pub(super) fn tunnel_open() -> Response<AnswerBody> {
 /// The request makes no sense to a proxy. The connection is closed: what follows may make no sense either.
 pub(super) fn bad_request(cause: &str) -> Response<AnswerBody> {
     let mut answer = text(StatusCode::BAD_REQUEST, format!("{cause}\n"));
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
+/// Whoever asks has not the token of this run, and is told nothing more. The connection is closed: it is no place to try on.
+pub(super) fn unauthenticated() -> Response<AnswerBody> {
+    let mut answer = text(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "this proxy serves one sandbox only\n".to_owned());
+    answer.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"srt\""));
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }

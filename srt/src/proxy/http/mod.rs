@@ -68,6 +68,9 @@ pub(super) async fn serve(context: Rc<ProxyContext>, client: Stream) {
 
 impl Session {
     async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+        if self.context.token.as_ref().is_some_and(|token| !token.admits(request.headers())) {
+            return answer::unauthenticated();
+        }
         if request.method() == Method::CONNECT { self.connect(request).await } else { self.forward(request).await }
     }
 

@@ -1,5 +1,6 @@
 //! A sandbox's network without a sandbox: real sockets, real routes, and the broker's part played by the test.
 
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 

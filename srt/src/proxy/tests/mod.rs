@@ -3,6 +3,7 @@
 //! - `http`: CONNECT and plain requests, refusals, framing, kept connections, upgrades
 //! - `socks`: every address type, replies, credentials
 //! - `tls`: server names
+//! - `token`: a proxy that others reach too
 //! - `relay`: half-close, bulk, many tunnels, slow readers
 //! - `parents`: HTTP and SOCKS5 parents, a proxy on a UNIX socket, the user's own proxy
 //! - `ask`: questions, and policies that are replaced
@@ -22,10 +23,10 @@ mod parents;
 mod relay;
 mod socks;
 mod tls;
+mod token;
 #[cfg(target_os = "linux")]
 mod transparent;
 
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ use tokio::task::LocalSet;
 
 use crate::policy::NetPolicy;
 use crate::policy::testing::{net_policy, network_settings};
-use crate::proxy::{ProxyContext, serve};
+use crate::proxy::{ProxyContext, Token, serve};
 use crate::violation::{Event, EventSink};
 
 /// Longest time that a test waits for anything: a test that hangs fails.
@@ -66,9 +67,18 @@ impl Proxy {
     }
 
     fn with_policy(policy: NetPolicy) -> Proxy {
+        Self::start(policy, None)
+    }
+
+    /// For those who present the token.
+    fn guarded(policy: NetPolicy, token: &Token) -> Proxy {
+        Self::start(policy, Some(token.clone()))
+    }
+
+    fn start(policy: NetPolicy, token: Option<Token>) -> Proxy {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, events) = (listener.local_addr().unwrap(), EventSink::default());
-        let context = Rc::new(ProxyContext::new(policy, events.clone()));
+        let context = Rc::new(ProxyContext::new(policy, events.clone()).guarded_by(token));
         tokio::task::spawn_local(async move { serve(listener, context).await.unwrap() });
         Proxy { address, events }
     }

@@ -97,7 +97,7 @@ impl Transparent {
 }
 
 /// What tests look at.
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 impl Transparent {
     pub(super) fn names(&self) -> &RefCell<Names> {
         &self.names

@@ -75,7 +75,7 @@ impl Pending {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, target_os = "linux"))]
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::backend;
 use crate::policy::AbsPath;
 
 /// Nobody else may look in.
@@ -37,9 +38,9 @@ impl Directory {
     /// Name by name, never through a symbolic link. Only where the directory above is this user's is one made: another's home stays as it is.
     fn walk(path: &AbsPath, make: bool) -> io::Result<Option<Directory>> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut at = rustix::fs::openat(CWD, "/", flags | OFlags::PATH, Mode::empty())?;
+        let mut at = rustix::fs::openat(CWD, "/", flags | backend::ON_THE_WAY, Mode::empty())?;
         for name in path.components() {
-            at = match rustix::fs::openat(&at, name, flags | OFlags::PATH, Mode::empty()) {
+            at = match rustix::fs::openat(&at, name, flags | backend::ON_THE_WAY, Mode::empty()) {
                 Err(Errno::NOENT) if make => {
                     require_own(&at)?;
                     match rustix::fs::mkdirat(&at, name, PRIVATE) {
@@ -47,7 +48,7 @@ impl Directory {
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(error) => return Err(error.into()),
                     }
-                    rustix::fs::openat(&at, name, flags | OFlags::PATH, Mode::empty())?
+                    rustix::fs::openat(&at, name, flags | backend::ON_THE_WAY, Mode::empty())?
                 }
                 Err(Errno::NOENT) => return Ok(None),
                 opened => opened?,

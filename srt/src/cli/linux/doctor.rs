@@ -5,19 +5,20 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::args::Options;
-use super::message::Error;
-use super::prepare;
+use super::service_socket;
 use crate::Fault;
 use crate::backend::{self, EbpfTrial, Hooks, ServiceTrial};
+use crate::cli::args::Options;
+use crate::cli::message::Error;
+use crate::cli::prepare;
 use crate::plan::{Answer, Support};
 
 /// Prints every layer, what the kernel offers, what would be used, and the remedy for each gap. 0 where a run would start, 1 where not.
-pub(super) fn doctor(options: &Options, json: bool) -> Result<u8, Error> {
+pub(in crate::cli) fn doctor(options: &Options, json: bool) -> Result<u8, Error> {
     let mut support = prepare::support(options, true);
     backend::try_namespaces(&mut support);
     let ebpf = backend::try_ebpf(&mut support);
-    let report = Report { support, ebpf_host: ebpf, monitor_service: backend::try_service(&prepare::service_socket()) };
+    let report = Report { support, ebpf_host: ebpf, monitor_service: backend::try_service(&service_socket()) };
     let text = if json {
         serde_json::to_string_pretty(&report).map_err(|error| Fault::new("print the report", error))? + "\n"
     } else {

@@ -22,10 +22,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::End;
-use super::status::Line;
 use crate::backend;
 use crate::proxy::ProxyContext;
+use crate::supervisor::End;
+use crate::supervisor::status::Line;
+use crate::supervisor::told::Onlookers;
 use crate::violation::{EventSink, Run};
 
 /// Observers at once.
@@ -85,7 +86,7 @@ struct Reader {
 
 impl Observers {
     /// Keeps what there is to tell of a run, and lets observers come where `run` says what they will see. That there cannot be any is no fault of the run.
-    pub(super) fn start(run: Option<&Run>, sink: EventSink, context: Rc<ProxyContext>) -> Observers {
+    pub(super) fn start(run: Option<&Run>, sink: EventSink, context: Rc<ProxyContext>) -> Rc<Observers> {
         let feed = Rc::new(Feed {
             sink,
             context,
@@ -97,7 +98,7 @@ impl Observers {
             news: Notify::default(),
             readers: RefCell::default(),
         });
-        let observers = Observers(feed);
+        let observers = Rc::new(Observers(feed));
         if let Some(run) = run {
             observers.say(&Line::Run { command: &run.command, cwd: &run.directory, started: &run.started(), pid: std::process::id() });
             match listen() {
@@ -123,9 +124,10 @@ impl Observers {
     pub(super) fn started(&self, init: Option<i32>) {
         self.0.init.set(init);
     }
+}
 
-    /// Keeps a line for all of them.
-    pub(super) fn say(&self, line: &Line<'_>) {
+impl Onlookers for Observers {
+    fn say(&self, line: &Line<'_>) {
         let feed = &self.0;
         let Some(packet) = packet(line) else { return };
         let mut lines = feed.lines.borrow_mut();
@@ -138,8 +140,8 @@ impl Observers {
         feed.news.notify_waiters();
     }
 
-    /// The last packets, as far as each observer takes them now.
-    pub(super) fn finish(&self, end: &End) {
+    /// As far as each observer takes them now.
+    fn finish(&self, end: &End) {
         let feed = &self.0;
         let readers = std::mem::take(&mut *feed.readers.borrow_mut());
         if readers.is_empty() {

@@ -14,7 +14,7 @@ use rustix::process::Pid;
 use rustix::termios::{self, Action, InputModes, LocalModes, OptionalActions, OutputModes, QueueSelector, SpecialCodeIndex, Termios};
 use tokio::io::unix::AsyncFd;
 
-use super::terminal::own_group;
+use crate::supervisor::terminal::own_group;
 
 /// CAN and ST end any sequence that was begun; DECSTR makes characters, colours, cursor and margins plain and leaves the screen as it is.
 const PLAIN: &str = "\x18\x1b\\\x1b[!p\x1b[0m\r\n";

@@ -16,7 +16,8 @@ use crate::proxy::{Admission, Asked, Protocol, Transparent};
 use crate::violation::{Event, EventSink, Process};
 
 use super::records::fails_outside;
-use super::{OnFiles, denials, process};
+use super::{denials, process};
+use crate::supervisor::OnFiles;
 
 /// Rules that may be replaced while the command runs.
 pub(super) type Rules = Rc<RefCell<Rc<FsPolicy>>>;

@@ -7,17 +7,18 @@
 //! must.
 
 use std::ffi::{CStr, OsString};
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::backend::open_to_owner;
 use crate::policy::AbsPath;
 
 /// The private directory of this run; removed when dropped.
 #[derive(Debug)]
-pub struct Scratch {
+pub(crate) struct Scratch {
     runs: OwnedFd,
     runs_path: AbsPath,
     /// Holds the lock for as long as the run lives.
@@ -34,7 +35,7 @@ impl Scratch {
     ///
     /// # Errors
     /// `EPERM` where the directory above belongs to somebody else, or others may write to it.
-    pub fn create(path: &AbsPath, uid: u32) -> Result<Scratch, Errno> {
+    pub(crate) fn create(path: &AbsPath, uid: u32) -> Result<Scratch, Errno> {
         let runs_path = path.parent().ok_or(Errno::INVAL)?;
         let name = path.file_name().ok_or(Errno::INVAL)?.to_owned();
         for _ in 0..ATTEMPTS {
@@ -71,7 +72,8 @@ impl Scratch {
     }
 
     /// In a forked child: lets go of the descriptors, and removes nothing.
-    pub(super) fn leave_to_parent(self) {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn leave_to_parent(self) {
         let mut this = std::mem::ManuallyDrop::new(self);
         // SAFETY: `this` is never dropped, so each descriptor is closed once.
         unsafe {
@@ -115,7 +117,7 @@ fn sweep(runs: BorrowedFd<'_>) -> Result<(), Errno> {
             continue;
         }
         if rustix::fs::openat(runs, name.as_c_str(), OPEN, Mode::empty()).is_err() {
-            let _ = make_accessible(runs, &name);
+            let _ = open_to_owner(runs, &name);
         }
         let Ok(directory) = rustix::fs::openat(runs, name.as_c_str(), OPEN, Mode::empty()) else { continue };
         if rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() && empty(directory.as_fd()).is_ok() {
@@ -145,14 +147,14 @@ fn empty(top: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Moves what `name` holds to `top`, and removes it.
 fn flatten(top: BorrowedFd<'_>, name: &CStr, moved: &mut u64) -> Result<(), Errno> {
-    make_accessible(top, name)?;
+    open_to_owner(top, name)?;
     let directory = rustix::fs::openat(top, name, OPEN, Mode::empty())?;
     for (child, kind) in entries(directory.as_fd())? {
         if kind != FileType::Directory {
             rustix::fs::unlinkat(&directory, child.as_c_str(), AtFlags::empty())?;
         } else if rustix::fs::unlinkat(&directory, child.as_c_str(), AtFlags::REMOVEDIR).is_err() {
             // A directory must be writable to be given another parent.
-            make_accessible(directory.as_fd(), &child)?;
+            open_to_owner(directory.as_fd(), &child)?;
             *moved += 1;
             move_up(&directory, &child, top, moved)?;
         }
@@ -169,12 +171,6 @@ fn move_up(from: &OwnedFd, child: &CStr, top: BorrowedFd<'_>, moved: &mut u64) -
             other => return other,
         }
     }
-}
-
-/// Opens a directory to its owner. By descriptor: another run may be able to put a link in the place of the name, and the mode of what it leads to would be changed.
-fn make_accessible(at: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-    let directory = rustix::fs::openat(at, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::fs::chmod(format!("/proc/self/fd/{}", directory.as_raw_fd()), Mode::RWXU)
 }
 
 fn entries(directory: BorrowedFd<'_>) -> Result<Vec<(std::ffi::CString, FileType)>, Errno> {
@@ -266,7 +262,7 @@ mod tests {
         fs::create_dir(&victim).unwrap();
         fs::set_permissions(&victim, fs::Permissions::from_mode(0o755)).unwrap();
         rustix::fs::symlinkat(&victim, &scratch.own, "link").unwrap();
-        assert_eq!(make_accessible(scratch.own.as_fd(), c"link"), Err(Errno::NOTDIR));
+        assert_eq!(open_to_owner(scratch.own.as_fd(), c"link"), Err(Errno::NOTDIR));
         assert_eq!(fs::metadata(&victim).unwrap().permissions().mode() & 0o777, 0o755);
         fs::remove_dir(&victim).unwrap();
     }

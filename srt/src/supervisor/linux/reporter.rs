@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::time::ClockId;
@@ -17,6 +16,7 @@ use super::tree::Tree;
 use super::{denials, process};
 use crate::Fault;
 use crate::backend::Running;
+use crate::supervisor::Reports;
 use crate::violation::{Event, EventSink, Source};
 
 /// Records that are taken before the loop serves anybody else.
@@ -25,19 +25,6 @@ const AT_ONCE: usize = 256;
 const STANDS: Duration = Duration::from_millis(200);
 /// Different records that are remembered.
 const MOST: usize = 256;
-
-/// Who may be asked for reports, in this order.
-#[derive(Clone, Debug, Default)]
-pub struct Reports {
-    /// The service's socket, where it seems to be there.
-    pub service: Option<PathBuf>,
-    /// A program of our own.
-    pub own: bool,
-    /// The broker was not asked to look at reading, because one of these does.
-    pub wanted: bool,
-    /// The command, for those who look on.
-    pub command: String,
-}
 
 /// What is heard of the service beside denials.
 pub(super) enum News {

@@ -2,12 +2,13 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use super::message::Error;
+use super::service_socket;
+use crate::cli::message::Error;
 use crate::{Fault, top};
 
 /// Shows them; 0, or 128 and the number of the signal that ended it.
-pub(super) fn top(once: bool) -> Result<u8, Error> {
-    let service = super::prepare::service_socket();
+pub(in crate::cli) fn top(once: bool) -> Result<u8, Error> {
+    let service = service_socket();
     if once {
         let mut table = Vec::new();
         top::once(&service, &mut table).map_err(|error| Fault::os("list the sandboxes", error))?;

@@ -17,7 +17,7 @@ use crate::policy::{AbsPath, Access, FsEffect, FsPolicy, PathLookup};
 use crate::violation::Kind;
 
 /// What the caller's user could do outside.
-pub(super) trait Outside: PathLookup {
+pub(in crate::supervisor) trait Outside: PathLookup {
     /// As [`PathLookup::real_path`], for a path with `..` in it, which leads up from where links before it lead.
     fn find(&self, path: &std::path::Path) -> std::io::Result<crate::policy::RealPath> {
         self.real_path(&AbsPath::resolve(&AbsPath::root(), path))
@@ -39,7 +39,7 @@ impl Outside for crate::host::HostLookup {
 
 /// A host on which everything is there, is no link, and is the caller's.
 #[cfg(any(test, fuzzing))]
-pub(super) struct Named;
+pub(in crate::supervisor) struct Named;
 
 #[cfg(any(test, fuzzing))]
 impl PathLookup for Named {
@@ -68,7 +68,12 @@ impl Outside for Named {
 }
 
 /// The denial that a record tells of, and its kind where the target does not say it; `None` where the policy had no part in it, or a broker tells of it.
-pub(super) fn denial(parsed: &Parsed<'_>, policy: &FsPolicy, broker: bool, outside: &dyn Outside) -> Option<(Denied, Option<Kind>)> {
+pub(in crate::supervisor) fn denial(
+    parsed: &Parsed<'_>,
+    policy: &FsPolicy,
+    broker: bool,
+    outside: &dyn Outside,
+) -> Option<(Denied, Option<Kind>)> {
     let record = &parsed.record;
     let call = libc::c_long::from(record.call);
     let denied = |target, rule: &str| Denied { call, errno: record.errno as i32, target, rule: rule.to_owned() };

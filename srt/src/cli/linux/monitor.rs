@@ -1,37 +1,23 @@
 //! `srt monitor`: the service.
 
-use std::path::PathBuf;
-
-use super::message::Error;
-
-/// What `srt monitor` was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// `--json`.
-    pub json: bool,
-    /// `--otlp`.
-    pub otlp: Option<String>,
-    /// `--socket`.
-    pub socket: Option<PathBuf>,
-}
+use super::service_socket;
+use crate::cli::args::MonitorOptions;
+use crate::cli::message::Error;
+use crate::monitor::{self, Setup, attach};
 
 /// Serves to the end; 0.
-#[cfg(target_os = "linux")]
-pub(super) fn monitor(asked: Asked) -> Result<u8, Error> {
-    use crate::monitor::{Setup, attach, monitor};
-
+pub(in crate::cli) fn monitor(asked: MonitorOptions) -> Result<u8, Error> {
     let given = passed();
-    let socket = asked.socket.unwrap_or_else(super::prepare::service_socket);
+    let socket = asked.socket.unwrap_or_else(service_socket);
     let _ = crate::backend::ignore_sigpipe();
     if asked.json && given.is_none() && asked.otlp.is_none() && attach(&socket, &mut std::io::stdout())? {
         return Ok(0);
     }
-    monitor(Setup { socket, given, json: asked.json, otlp: asked.otlp })?;
+    monitor::monitor(Setup { socket, given, json: asked.json, otlp: asked.otlp })?;
     Ok(0)
 }
 
 /// The socket that systemd passed, if it did: descriptor 3 (sd_listen_fds(3)).
-#[cfg(target_os = "linux")]
 fn passed() -> Option<std::os::fd::OwnedFd> {
     use std::os::fd::{FromRawFd as _, OwnedFd};
 
@@ -42,10 +28,4 @@ fn passed() -> Option<std::os::fd::OwnedFd> {
     // It was passed to this process and to none that it starts.
     rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC).ok()?;
     Some(descriptor)
-}
-
-/// The service is for the kernel's program, which there is on Linux only.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn monitor(_: Asked) -> Result<u8, Error> {
-    Err(crate::Fault::new("run the service", "it needs eBPF, which this system does not have").into())
 }

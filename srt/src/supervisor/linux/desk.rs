@@ -16,9 +16,9 @@ use std::rc::Rc;
 use tokio::sync::{Notify, mpsc};
 
 use super::console::{Console, Unusable};
-use super::remember::Memory;
 use crate::ask::{Answer, Asker, Prompt, Question, Remember};
 use crate::backend::{self, Frozen};
+use crate::supervisor::remember::Memory;
 
 /// Questions in a row that may come to nothing. Then nobody is there, or somebody is being worn out.
 const PATIENCE: u32 = 3;

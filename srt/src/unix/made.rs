@@ -8,14 +8,14 @@ use crate::policy::AbsPath;
 
 /// Directories made for a run, outermost first.
 #[derive(Debug, Default)]
-pub struct MadeDirectories(Vec<AbsPath>);
+pub(crate) struct MadeDirectories(Vec<AbsPath>);
 
 impl MadeDirectories {
     /// Makes each directory, and those above it that are missing too. Paths are real: nothing of them is a link.
     ///
     /// # Errors
     /// As mkdir(2).
-    pub(super) fn make(paths: &[AbsPath]) -> Result<Self, Fault> {
+    pub(crate) fn make(paths: &[AbsPath]) -> Result<Self, Fault> {
         let mut made = MadeDirectories::default();
         for path in paths {
             let mut missing: Vec<AbsPath> = path.ancestors().take_while(|ancestor| !ancestor.as_path().exists()).collect();
