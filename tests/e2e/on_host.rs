@@ -263,6 +263,68 @@ fn servers_of_the_sandbox_are_its_own_and_listen_on_the_loopback() {
     });
 }
 
+/// A socket's own state says nothing of where the next connection leads.
+#[test]
+fn a_connection_that_is_ended_in_mid_call_leads_nowhere() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        possible_or_skip!(&area);
+        let server = Server::counting();
+        let port = server.literal().rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).expect("a port");
+        let script = format!(
+            "import socket,threading,time\nend=time.time()+2\nwhile time.time()<end:\n  s=socket.socket(); s.bind(('127.0.0.1',0)); s.listen()\n  t=threading.Thread(target=lambda: [s.shutdown(2) for _ in '12'] if not time.sleep(0.0003) else 0); t.start()\n  for _ in range(4):\n    try: s.connect(('127.0.0.1',{port})); s.send(b'out')\n    except OSError: pass\n  t.join(); s.close()\nprint('end')"
+        );
+        srt(&area, area.rules()).args(&["python3", "-c", &script]).run().assert_out_has("end");
+        assert_eq!((server.accepted(), server.received()), (0, 0));
+    });
+}
+
+#[test]
+fn what_was_replaced_outside_is_not_read_by_a_descriptor_that_was_held() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        possible_or_skip!(&area);
+        area.file("outside/secret", "old");
+        let rules = area.rules().deny_read(area.text("outside/secret"));
+        let script = format!(
+            "import os,time\nd=os.open({:?},os.O_PATH)\nprint('held',flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)\ntry: print(open('/proc/self/fd/%d'%d).read())\nexcept OSError as e: print(e.errno)",
+            area.text("outside/secret")
+        );
+        for keep in [false, true] {
+            area.file("outside/secret", "old");
+            let mut run = srt(&area, rules.clone()).args(&["python3", "-c", &script]).spawn();
+            run.wait_for("held");
+            if keep {
+                std::fs::hard_link(area.path("outside/secret"), area.path("outside/kept")).expect("a second name");
+            }
+            std::fs::write(area.path("outside/new"), "new").expect("a new file");
+            std::fs::rename(area.path("outside/new"), area.path("outside/secret")).expect("it is replaced");
+            area.file("work/go", "");
+            let outcome = run.wait();
+            assert!(outcome.out().ends_with("13"), "{outcome}");
+            std::fs::remove_file(area.path("work/go")).expect("it is there");
+        }
+    });
+}
+
+#[test]
+fn the_kernel_writes_no_core_file_and_groups_outside_are_not_joined() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        possible_or_skip!(&area);
+        let marker = procs::marker("group");
+        let bystander = area.probe_outside(&["sleep", "60", &marker]).in_own_group().spawn();
+        procs::assert_appears(&marker);
+        let script = format!(
+            "import os,resource\nprint(resource.getrlimit(resource.RLIMIT_CORE))\ntry: os.setpgid(0,{})\nexcept OSError as e: print(e.errno)\nos.setpgid(0,0)\nc=os.fork()\nif c==0: os._exit(0)\nos.waitpid(c,0)\nprint('end')",
+            bystander.id()
+        );
+        srt(&area, area.rules()).args(&["python3", "-c", &script]).run().assert_prints("(0, 0)\n1\nend");
+        bystander.signal(Signal::KILL);
+        bystander.wait();
+    });
+}
+
 /// Programs of every day, which do much that no rule is about.
 #[test]
 fn real_tools_work() {

@@ -46,6 +46,8 @@ const NAMES: &[(libc::c_long, &str)] = &[
     (libc::SYS_fchdir, "fchdir"),
     (libc::SYS_fanotify_mark, "fanotify_mark"),
     (libc::SYS_listen, "listen"),
+    (libc::SYS_setpgid, "setpgid"),
+    (libc::SYS_setsockopt, "setsockopt"),
     (libc::SYS_sched_setaffinity, "sched_setaffinity"),
     (libc::SYS_sched_setparam, "sched_setparam"),
     (libc::SYS_sched_setscheduler, "sched_setscheduler"),

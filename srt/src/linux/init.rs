@@ -7,6 +7,7 @@
 //!
 //! Order: identity, network, file tree, confinement, command. Each comes where it is because the next one takes the right to do it away.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
@@ -31,13 +32,13 @@ use crate::unix::{Exec, Program};
 /// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
 pub(super) fn run(armed: Armed, channel: Channel, original_mask: &SigSet) -> ! {
     let channel = Arc::new(channel);
-    let reach = if armed.script.namespaces.is_some() { Reach::Namespace } else { Reach::Host };
-    let report = match set_up(armed, &channel, original_mask) {
+    let reach = Cell::new(if armed.script.namespaces.is_some() { Reach::Namespace } else { Reach::Host { scoped: false } });
+    let report = match set_up(armed, &channel, original_mask, &reach) {
         Ok(Started::Running(running)) => running.serve().unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno))),
         Ok(Started::NotExecuted(errno)) => Report::NotExecuted(errno.raw_os_error()),
         Err(failure) => failed(&failure),
     };
-    reach.leave_nothing();
+    reach.get().leave_nothing();
     // The supervisor may be gone; then nobody is left to be told.
     let _ = channel.report(&report, &[]);
     exit_now(0)
@@ -53,14 +54,17 @@ enum Reach {
     /// In a pid namespace of their own, which ends with this process.
     Namespace,
     /// Among the host's: they are those below this one.
-    Host,
+    Host {
+        /// A Landlock domain keeps our signals inside.
+        scoped: bool,
+    },
 }
 
 impl Reach {
     /// Before this process ends for whatever reason.
     fn leave_nothing(self) {
-        if self == Reach::Host {
-            processes::end_below_self();
+        if let Reach::Host { scoped } = self {
+            processes::end_below_self(scoped);
         }
     }
 
@@ -76,7 +80,7 @@ impl Reach {
                 let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), Signal::SIGKILL);
                 while !matches!(rustix::process::wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
             }
-            Reach::Host => processes::end_below_self(),
+            Reach::Host { scoped } => processes::end_below_self(scoped),
         }
     }
 }
@@ -98,14 +102,13 @@ struct Running {
 }
 
 /// The recipe.
-fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Result<Started, Failure> {
+fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet, reach: &Cell<Reach>) -> Result<Started, Failure> {
     let Armed { script, ruleset, filter, scratch, made, inherited, broker, gate, published: _ } = armed;
     // The directories and the lock belong to the supervisor.
     scratch.leave_to_parent();
     std::mem::forget(made);
     // The supervisor's death is ours, and with PID 1 the whole sandbox goes.
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).step("follow the supervisor's death")?;
-    let reach = if script.namespaces.is_some() { Reach::Namespace } else { Reach::Host };
     let gate = match script.namespaces {
         Some(namespaces) => {
             map_ids(script.identity)?;
@@ -118,16 +121,27 @@ fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Resul
         }
         None => None,
     };
+    let in_domain = ruleset.is_some();
     confine(ruleset, &script.confinement, broker.is_some())?;
+    if reach.get() != Reach::Namespace {
+        reach.set(Reach::Host { scoped: in_domain && script.confinement.landlock_scopes });
+    }
     rustix::process::chdir(script.exec.cwd.as_path()).step_at("enter", &script.exec.cwd)?;
     // Made before the command runs, so that nothing the command does can keep it from being made.
     let children = watch_children().step("watch for ended processes")?;
     let domain = landlock::inner(&script.confinement)?;
-    let command = Command { exec: &script.exec, filter: &filter, domain, with_listener: broker.is_some(), original_mask };
+    let command = Command {
+        exec: &script.exec,
+        filter: &filter,
+        domain,
+        on_host: !script.confinement.own_tree,
+        with_listener: broker.is_some(),
+        original_mask,
+    };
     if let Some(gate) = gate {
         wait_for(gate).step("wait for the reporter of denials")?;
     }
-    if reach == Reach::Host {
+    if reach.get() != Reach::Namespace {
         stay_on_host(channel)?;
     }
     match command.start()? {
@@ -135,7 +149,7 @@ fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Resul
             channel.report(&Report::Started, &[]).step("report the start")?;
             let desk = Arc::new(Desk::new(channel.clone()));
             let broker = listener.zip(broker).map(|(listener, script)| serve_names(listener, script, &desk)).transpose()?;
-            Ok(Started::Running(Running { reach, command: pid, children, channel: channel.clone(), desk, broker }))
+            Ok(Started::Running(Running { reach: reach.get(), command: pid, children, channel: channel.clone(), desk, broker }))
         }
         Executed::Not(errno) => Ok(Started::NotExecuted(errno)),
     }
@@ -238,6 +252,8 @@ struct Command<'a> {
     filter: &'a [seccompiler::sock_filter],
     /// A Landlock domain of its own.
     domain: Option<OwnedFd>,
+    /// It has no namespaces of its own.
+    on_host: bool,
     with_listener: bool,
     original_mask: &'a SigSet,
 }
@@ -274,6 +290,11 @@ impl Command<'_> {
         broker::give_up()?;
         if let Some(domain) = &self.domain {
             landlock::enter(domain)?;
+        }
+        if self.on_host {
+            // The kernel writes a core file by itself, by any name that the host's pattern gives it (core(5)).
+            let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+            rustix::process::setrlimit(rustix::process::Resource::Core, none)?;
         }
         if self.with_listener {
             notify::install(self.filter).map(Some)

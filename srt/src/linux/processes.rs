@@ -17,6 +17,8 @@ pub(super) struct Process {
     pub(super) parent: i32,
     /// Its process group.
     pub(super) group: i32,
+    /// It waits to be reaped.
+    pub(super) ended: bool,
     /// When it started: tells it from a later process of the same id.
     start: u64,
 }
@@ -56,22 +58,48 @@ pub fn command(init: i32) -> Option<i32> {
 
 /// Ends every process below this one, at once, and reaps it: where no pid namespace ends with `init`. A process that is killed makes no new one, so each round finds fewer; an
 /// orphan becomes a child of whoever calls this, who must be a child subreaper (prctl(2)).
-pub fn end_below_self() {
+///
+/// `scoped`: a Landlock domain keeps signals of this process inside, so that one signal to everybody reaches them all, and nobody else.
+pub fn end_below_self(scoped: bool) {
+    /// Rounds in which children are there and none can be seen, because /proc hides them: a second.
+    const BLIND: u32 = 1000;
     let own = rustix::process::getpid().as_raw_nonzero().get();
+    let mut blind = 0;
     loop {
-        let found = below(own).unwrap_or_default();
-        for process in &found {
-            // It may have ended meanwhile.
-            let _ = process.signal(Signal::KILL);
+        if scoped {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::Signal::SIGKILL);
+        } else {
+            let found = below(own).unwrap_or_default();
+            blind = if found.is_empty() { blind + 1 } else { 0 };
+            for process in found.iter().filter(|process| !process.ended) {
+                // It may have ended meanwhile.
+                let _ = process.signal(Signal::KILL);
+            }
         }
+        if !reap_ended() || blind > BLIND {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+/// Reaps every child that has ended; false where there are no others.
+fn reap_ended() -> bool {
+    loop {
         match rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
-            Err(rustix::io::Errno::CHILD) => return,
-            // Its children become ours, and are looked for again.
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) if found.is_empty() => return,
-            Ok(None) | Err(_) => std::thread::sleep(std::time::Duration::from_millis(1)),
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
         }
     }
+}
+
+/// Is every process of a group below `ancestor`? Not where there is none.
+pub(super) fn is_group_below(group: i32, ancestor: i32) -> bool {
+    let inside = below(ancestor).unwrap_or_default().iter().filter(|process| process.group == group).count();
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let all = all.filter_map(|entry| look(entry.file_name().to_str()?.parse().ok()?)).filter(|process| process.group == group);
+    inside > 0 && all.count() == inside
 }
 
 /// Is a thread one of a process below `ancestor`? Asked of `/proc`, by the numbers of the pid namespace that it was mounted for.
@@ -155,7 +183,8 @@ fn look(pid: i32) -> Option<Process> {
     let text = String::from_utf8_lossy(&text);
     let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_whitespace().collect();
     // After the name: state, ppid, pgrp; the start time is field 22 of all.
-    Some(Process { pid, parent: fields.get(1)?.parse().ok()?, group: fields.get(2)?.parse().ok()?, start: fields.get(19)?.parse().ok()? })
+    let (parent, group, start) = (fields.get(1)?.parse().ok()?, fields.get(2)?.parse().ok()?, fields.get(19)?.parse().ok()?);
+    Some(Process { pid, parent, group, ended: matches!(*fields.first()?, "Z" | "X"), start })
 }
 
 #[cfg(test)]

@@ -142,6 +142,11 @@ fn by_descriptor(work: &Work<'_>, number: i32, change: &Copied) -> Result<Effect
         return Err(Errno::BADF.into());
     }
     let policy = work.policy();
+    // The caller's terminal, above all: on a device of the host, a mode would stay.
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+    if work.broker.spec.on_host && matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
+        return Err(work.refused(Errno::PERM, "fs.dev").into());
+    }
     if flags & OFlags::ACCMODE == OFlags::RDONLY {
         judge::admit_object(&policy, &object)?;
     }

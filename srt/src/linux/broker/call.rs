@@ -92,6 +92,8 @@ pub(super) enum Call {
     Listen { socket: i32, backlog: i32 },
     /// How a thread, by its number, is given a processor or a disk: sched_setscheduler(2), setpriority(2) and their relatives.
     Schedule { thread: i32 },
+    /// setpgid(2).
+    Group { process: i32, group: i32 },
     /// umask(2): observed.
     Umask,
     /// Anything else that the filter sends: it is refused.
@@ -146,6 +148,7 @@ impl Call {
             libc::SYS_sched_setaffinity | libc::SYS_sched_setparam | libc::SYS_sched_setscheduler | libc::SYS_sched_setattr => {
                 Call::Schedule { thread: int(0) }
             }
+            libc::SYS_setpgid => Call::Group { process: int(0), group: int(1) },
             libc::SYS_setpriority if word(0) == libc::PRIO_PROCESS => Call::Schedule { thread: int(1) },
             libc::SYS_ioprio_set if word(0) == IOPRIO_WHO_PROCESS => Call::Schedule { thread: int(1) },
             number => legacy(number, a).unwrap_or(Call::Refused),

@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use rustix::fs::{Access as Permission, AtFlags, StatVfsMountFlags};
+use rustix::fs::{Access as Permission, AtFlags, FileType, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use super::resolve::{Place, link_of, real_path};
@@ -93,7 +93,18 @@ pub(super) fn admit_reading(policy: &FsPolicy, place: &Place) -> Result<(), Stop
 /// # Errors
 /// The refusal.
 pub(super) fn admit_object_reading(policy: &FsPolicy, object: &OwnedFd) -> Result<(), Stop> {
-    let Some(path) = named(object)? else { return Ok(()) };
+    let stat = rustix::fs::fstat(object)?;
+    let is_stored = matches!(FileType::from_raw_mode(stat.st_mode), FileType::RegularFile | FileType::Directory);
+    let path = match named(object)? {
+        Some(path) => path,
+        // It had a name, and nobody can tell any more which.
+        None if is_stored => return Err(Denial::builtin(Errno::ACCESS, real_path(object.as_fd())?, "fs.removed").into()),
+        None => return Ok(()),
+    };
+    let same = |found: rustix::fs::Stat| (found.st_dev, found.st_ino) == (stat.st_dev, stat.st_ino);
+    if is_stored && !rustix::fs::stat(path.as_path()).is_ok_and(same) {
+        return Err(Denial::builtin(Errno::ACCESS, path, "fs.removed").into());
+    }
     let verdict = policy.decide(&path, Access::Read);
     if verdict.allowed { Ok(()) } else { Err(Denial::reading(verdict.rule, path).into()) }
 }

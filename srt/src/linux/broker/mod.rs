@@ -206,6 +206,7 @@ fn perform(work: &Work<'_>, call: Call) -> Result<Effect, Stop> {
         Call::Limits { .. } => Ok(Effect::LetGo),
         Call::Listen { socket, backlog } => shared_network::listen(work, socket, backlog),
         Call::Schedule { thread } => within(work, thread),
+        Call::Group { process, group } => join_group(work, process, group),
         Call::Umask => {
             work.broker.masks.forget(work.caller.group().ok());
             Ok(Effect::LetGo)
@@ -225,6 +226,16 @@ fn within(work: &Work<'_>, thread: i32) -> Result<Effect, Stop> {
     } else {
         Err(Errno::SRCH.into())
     }
+}
+
+/// A group that processes of the host are in gets their signals, and gives them its own: an orphaned group with a stopped member is sent SIGHUP (setpgid(2)).
+fn join_group(work: &Work<'_>, process: i32, group: i32) -> Result<Effect, Stop> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let makes_one = group == process || process == 0 && group == work.caller.own_group()?;
+    if group == 0 || makes_one || super::processes::is_group_below(group, own) {
+        return Ok(Effect::LetGo);
+    }
+    Err(work.refused(Errno::PERM, "syscall.other-process").into())
 }
 
 /// Is it a thread of this process? Asked of the kernel, whose numbers the caller means, by a signal that is none.

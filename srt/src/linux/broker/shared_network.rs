@@ -62,7 +62,11 @@ fn listener(row: &str) -> Option<(u16, u64)> {
 /// The address that is connected to in the place of `target`.
 pub(super) fn route(work: &Work<'_>, socket: &OwnedFd, address: Vec<u8>, target: SocketAddr) -> Result<Vec<u8>, Stop> {
     let stream = rustix::net::sockopt::socket_type(socket)? == SocketType::STREAM;
-    if stream && (is_under_way(socket) || is_own(target.ip()) && work.broker.servers.have(target.port())) {
+    // What the kernel answers does not depend on the address then; and should the caller end that connection before we act, this one leads nowhere.
+    if stream && is_under_way(socket) {
+        return Ok(on_loopback(socket, 0)?);
+    }
+    if stream && is_own(target.ip()) && work.broker.servers.have(target.port()) {
         return Ok(address);
     }
     match admission(work, socket, stream, target)? {
@@ -129,6 +133,11 @@ pub(super) fn listen(work: &Work<'_>, socket: i32, backlog: i32) -> Result<Effec
         return Err(work.refused(Errno::ACCESS, "net.listen").into());
     }
     rustix::net::listen(&socket, backlog)?;
+    // Another thread may have bound it anew meanwhile.
+    if address()? != own {
+        rustix::net::shutdown(&socket, rustix::net::Shutdown::Both)?;
+        return Err(work.refused(Errno::ACCESS, "net.listen").into());
+    }
     work.broker.servers.add(own.port(), rustix::fs::fstat(&socket)?.st_ino);
     Ok(Effect::Value(0))
 }

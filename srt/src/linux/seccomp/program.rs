@@ -119,6 +119,32 @@ fn code(test: Test, hit: u32) -> Vec<sock_filter> {
             program.push(statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, KIND_MASK));
             program.extend(tail);
         }
+        Test::SecondAndNoneOf { second, third } => {
+            let tail = none_equal(third);
+            program.push(load(argument_offset(1)));
+            program.push(jump(libc::BPF_JEQ, second, 0, distance(tail.len() + 2)));
+            program.push(load(argument_offset(2)));
+            program.extend(tail);
+        }
+        Test::SecondAndOneOf { second, third } => {
+            let tail = any_equal(third);
+            program.push(load(argument_offset(1)));
+            program.push(jump(libc::BPF_JEQ, second, 0, distance(tail.len() + 2)));
+            program.push(load(argument_offset(2)));
+            program.extend(tail);
+        }
+        Test::OneOfBut { argument, mask, values, except } => {
+            let tail = none_equal(except);
+            program.push(load(argument_offset(argument)));
+            program.push(statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, mask));
+            // A hit goes on with the exceptions; what is none of the values skips them and the refusal.
+            program.extend(values.iter().enumerate().map(|(index, value)| {
+                let (last, left) = (values.len() - 1 == index, values.len() - 1 - index);
+                jump(libc::BPF_JEQ, *value, distance(left), if last { distance(tail.len() + 2) } else { 0 })
+            }));
+            program.push(load(argument_offset(argument)));
+            program.extend(tail);
+        }
         Test::FirstTwo { first, second } => {
             program.push(load(argument_offset(0)));
             program.push(jump(libc::BPF_JEQ, first, 0, 3));

@@ -44,6 +44,12 @@ pub(super) enum Test {
     FirstAndThird { first: u32, third: &'static [u32] },
     /// The first argument is `first`, and the second, without the flags that sockets take there, is none of the list.
     FirstAndKind { first: u32, kinds: &'static [u32] },
+    /// The second argument is `second`, and the third is none of the list.
+    SecondAndNoneOf { second: u32, third: &'static [u32] },
+    /// The second argument is `second`, and the third is one of the list.
+    SecondAndOneOf { second: u32, third: &'static [u32] },
+    /// `value & mask` is one of the list, and the value is none of `except`.
+    OneOfBut { argument: u8, mask: u32, values: &'static [u32], except: &'static [u32] },
     /// The first two arguments are these.
     FirstTwo { first: u32, second: u32 },
     /// The flags of an open that makes a file, with a mode that has any of these bits. Without such a flag the mode is whatever the register held.
@@ -71,6 +77,11 @@ impl Test {
             Test::NoneOf { argument, values } => !values.contains(&low(argument)),
             Test::FirstAndThird { first, third } => low(0) == first && !third.contains(&low(2)),
             Test::FirstAndKind { first, kinds } => low(0) == first && !kinds.contains(&(low(1) & KIND_MASK)),
+            Test::SecondAndNoneOf { second, third } => low(1) == second && !third.contains(&low(2)),
+            Test::SecondAndOneOf { second, third } => low(1) == second && third.contains(&low(2)),
+            Test::OneOfBut { argument, mask, values, except } => {
+                values.contains(&(low(argument) & mask)) && !except.contains(&low(argument))
+            }
             Test::FirstTwo { first, second } => low(0) == first && low(1) == second,
             Test::CreatesWith { flags, mode, bits } => low(flags) & CREATES != 0 && low(mode) & bits != 0,
             Test::Opens { flags, bits } => low(flags) & bits != 0 && low(flags) & libc::O_PATH as u32 == 0,
@@ -267,6 +278,9 @@ const HOST_ROWS: &[(libc::c_long, Action)] = &[
     (libc::SYS_mq_open, Action::Refuse(ENOSYS)),
     (libc::SYS_mq_unlink, Action::Refuse(ENOSYS)),
     (libc::SYS_listen, Action::Ask),
+    (libc::SYS_setsockopt, Action::RefuseIf(SOCKET_OPTIONS)),
+    (libc::SYS_ioctl, Action::RefuseIf(IOCTL_ON_HOST)),
+    (libc::SYS_setpgid, Action::AskIf(&[SECOND_IS_OTHER])),
     (libc::SYS_socket, Action::RefuseIf(SOCKET_ON_HOST)),
     (libc::SYS_sched_setaffinity, Action::AskIf(&[OTHERS])),
     (libc::SYS_sched_setparam, Action::AskIf(&[OTHERS])),
@@ -275,6 +289,42 @@ const HOST_ROWS: &[(libc::c_long, Action)] = &[
     (libc::SYS_setpriority, Action::AskIf(&[Test::NoneOf { argument: 0, values: &[libc::PRIO_PROCESS] }, SECOND_IS_OTHER])),
     (libc::SYS_ioprio_set, Action::AskIf(&[Test::NoneOf { argument: 0, values: &[IOPRIO_WHO_PROCESS] }, SECOND_IS_OTHER])),
 ];
+
+/// A route, an interface or a group of its own would lead a connection to our loopback out of the host. What is listed leads nowhere.
+const SOCKET_OPTIONS: &[Test] = &[
+    Test::SecondAndNoneOf { second: libc::IPPROTO_IP as u32, third: IPV4_OPTIONS },
+    Test::SecondAndNoneOf { second: libc::IPPROTO_IPV6 as u32, third: IPV6_OPTIONS },
+    Test::SecondAndOneOf { second: libc::SOL_SOCKET as u32, third: &[libc::SO_BINDTODEVICE as u32, SO_BINDTOIFINDEX] },
+    Test::NoneOf { argument: 1, values: OPTION_LEVELS },
+];
+/// Linux 5.1; not in the libc crate.
+const SO_BINDTOIFINDEX: u32 = 62;
+const OPTION_LEVELS: &[u32] = &[
+    libc::SOL_SOCKET as u32,
+    libc::IPPROTO_IP as u32,
+    libc::IPPROTO_IPV6 as u32,
+    libc::IPPROTO_TCP as u32,
+    libc::IPPROTO_UDP as u32,
+    libc::SOL_NETLINK as u32,
+    // MPTCP.
+    284,
+];
+/// Type of service, lifetime, errors, path MTU, information on what is received (ip(7)).
+const IPV4_OPTIONS: &[u32] = &[1, 2, 8, 10, 11, 12, 13, 14, 15, 20, 24, 33, 34, 49, 51];
+/// The same, and `IPV6_V6ONLY` (ipv6(7)).
+const IPV6_OPTIONS: &[u32] = &[16, 18, 19, 23, 24, 25, 26, 49, 51, 58, 60, 62, 66, 67, 70, 74];
+
+/// Requests to file systems work through descriptors that may only read, and no mount is read-only: those that only ask are let through, and those that check for writing themselves.
+const IOCTL_ON_HOST: &[Test] = &[
+    Test::OneOf { argument: 1, mask: u32::MAX, values: TERMINAL_REQUESTS },
+    Test::OneOf { argument: 1, mask: 0xffff_ff00, values: CONSOLE_REQUESTS },
+    Test::OneOfBut { argument: 1, mask: 0xff00, values: FILE_SYSTEM_TYPES, except: FILE_SYSTEM_QUESTIONS },
+];
+/// `f`, `X`, `v`, btrfs, vfat, f2fs, bcachefs.
+const FILE_SYSTEM_TYPES: &[u32] = &[0x6600, 0x5800, 0x7600, 0x9400, 0x7200, 0xf500, 0xbc00];
+/// `FS_IOC_GETFLAGS` (also for 32 bits), `FS_IOC_GETVERSION`, `FS_IOC_FSGETXATTR`, `FS_IOC_FIEMAP`, `FICLONE`, `FICLONERANGE`, `FIDEDUPERANGE`.
+const FILE_SYSTEM_QUESTIONS: &[u32] =
+    &[0x8008_6601, 0x8004_6601, 0x8008_7601, 0x801c_581f, 0xc020_660b, 0x4004_9409, 0x4020_940d, 0xc018_9436];
 const SECOND_IS_OTHER: Test = Test::NoneOf { argument: 1, values: &[0] };
 pub(in crate::linux) const IOPRIO_WHO_PROCESS: u32 = 1;
 

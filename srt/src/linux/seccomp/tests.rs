@@ -138,6 +138,17 @@ fn on_the_host_nothing_is_shared_with_its_other_processes() {
         assert_eq!([libc::SOCK_RAW, libc::SOCK_SEQPACKET | flags, libc::SOCK_RDM].map(|kind| socket(family, kind, 0)), [ASK; 3]);
     }
     assert_eq!(socket(UNIX, libc::SOCK_SEQPACKET, 0), ALLOW);
+    let option = |level: i32, name: u64| verdict(HOST, libc::SYS_setsockopt, &[3, level as u64, name]);
+    assert_eq!([libc::SO_REUSEADDR, libc::SO_KEEPALIVE].map(|name| option(libc::SOL_SOCKET, name as u64)), [ALLOW; 2]);
+    assert_eq!([libc::SO_BINDTODEVICE, 62].map(|name| option(libc::SOL_SOCKET, name as u64)), [ASK; 2]);
+    assert_eq!([libc::IPV6_V6ONLY, libc::IPV6_TCLASS].map(|name| option(libc::IPPROTO_IPV6, name as u64)), [ALLOW; 2]);
+    assert_eq!([libc::IPV6_RTHDR, libc::IPV6_ADD_MEMBERSHIP, 5, 6].map(|name| option(libc::IPPROTO_IPV6, name as u64)), [ASK; 4]);
+    assert_eq!([libc::IP_TOS, libc::IP_ADD_MEMBERSHIP, 4].map(|name| option(libc::IPPROTO_IP, name as u64)), [ALLOW, ASK, ASK]);
+    assert_eq!([libc::IPPROTO_TCP, 132, 277].map(|level| option(level, 1)), [ALLOW, ASK, ASK]);
+    let request = |request: u64| verdict(HOST, libc::SYS_ioctl, &[3, request]);
+    assert_eq!([0x5401, 0x541b, 0x8008_6601, 0x4004_9409, 0x8910].map(request), [ALLOW; 5]);
+    assert_eq!([0x4008_6602, 0x4008_6604, 0x5000_940e, 0x5412, 0x4b4d, 0xc004_5878].map(request), [ASK; 6]);
+    assert_eq!([0, 9].map(|group| verdict(HOST, libc::SYS_setpgid, &[0, group])), [ALLOW, ASK]);
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn reason(denied: &Denied, rule: Option<&FsRule>) -> &'static str {
             "servers listen on the loopback alone, where the network is the host's"
         }
         (None, DeniedTarget::Call(_)) => "the system-call filter refuses it",
+        (None, _) if denied.rule == "fs.removed" => "it has no name any more, and could be what may not be read",
         (None, _) if denied.rule == "fs.unseen" => "what it led to is not there any more, or lies too deep to be told",
         (None, _) if denied.rule == "unix.listed-name" => "a socket of the host would get the name of a listed one",
         (None, _) => "entries of other processes are not served",

@@ -231,6 +231,6 @@ fn wait_for_init(running: Running) {
     while matches!(rustix::process::waitid(id(), rustix::process::WaitIdOptions::EXITED), Err(Errno::INTR)) {}
     if !namespaces {
         // What an init that was killed has left behind.
-        backend::end_below_self();
+        backend::end_below_self(false);
     }
 }
