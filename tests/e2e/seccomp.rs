@@ -6,24 +6,25 @@ use srt_tests::{Area, Identity, for_each_identity};
 const REFUSED: &[&str] = &["EPERM", "ENOSYS"];
 
 /// Calls, and what the kernel answers outside: the same for root and an ordinary user, so it is the filter that makes the difference.
-const CALLS: &[(&str, &str)] = &[
-    ("mount", "EFAULT"),
-    ("umount", "EFAULT"),
-    ("chroot", "EFAULT"),
-    ("setns", "EBADF"),
-    ("open_tree", "EFAULT"),
-    ("fsconfig", "EINVAL"),
-    ("mount_setattr", "EINVAL"),
-    ("clone3", "EINVAL"),
-    ("keyctl", "ok"),
-    ("add_key", "EFAULT"),
-    ("request_key", "EFAULT"),
-    ("perf_event_open", "EFAULT"),
-    ("userfaultfd", "ok"),
-    ("open_by_handle_at", "EFAULT"),
-    ("io_uring_setup", "EFAULT"),
-    ("io_uring_enter", "EBADF"),
-    ("io_uring_register", "EINVAL"),
+const CALLS: &[(&str, &[&str])] = &[
+    ("mount", &["EFAULT"]),
+    ("umount", &["EFAULT"]),
+    ("chroot", &["EFAULT"]),
+    ("setns", &["EBADF"]),
+    ("open_tree", &["EFAULT"]),
+    ("fsconfig", &["EINVAL"]),
+    ("mount_setattr", &["EINVAL"]),
+    ("clone3", &["EINVAL"]),
+    ("keyctl", &["ok"]),
+    ("add_key", &["EFAULT"]),
+    ("request_key", &["EFAULT"]),
+    ("perf_event_open", &["EFAULT"]),
+    ("userfaultfd", &["ok"]),
+    ("open_by_handle_at", &["EFAULT"]),
+    ("io_uring_setup", &["EFAULT"]),
+    ("io_uring_enter", &["EBADF"]),
+    // Older kernels look at the descriptor first.
+    ("io_uring_register", &["EINVAL", "EBADF"]),
 ];
 
 /// Calls that an ordinary user is refused outside too, or that a kernel may lack: root's answer is the control, where it tells anything.
@@ -48,8 +49,8 @@ fn dangerous_calls_are_refused() {
         for (call, outside) in CALLS {
             let control = area.probe_outside(&[call]).run().out();
             // A host hardened by sysctl may refuse some of them to everybody; Debian's answers EACCES to perf_event_open.
-            if control != *outside && control != "EACCES" && !REFUSED.contains(&control.as_str()) {
-                panic!("{call} outside as {}: {control} instead of {outside}", who.name);
+            if !outside.contains(&control.as_str()) && control != "EACCES" && !REFUSED.contains(&control.as_str()) {
+                panic!("{call} outside as {}: {control}, and not one of {outside:?}", who.name);
             }
             area.probe(&area.rules(), &[call]).run().assert_prints_one_of(REFUSED);
         }

@@ -260,7 +260,15 @@ fn root_inside_leaves_no_set_user_id_file() {
 fn an_ordinary_user_may_make_set_user_id_files_as_outside() {
     // openat2(2) is hidden inside, as from an older kernel.
     let ways = |who: Identity, inside| set_user_id(who, inside).into_iter().filter(|(way, _)| way != "openat2").collect::<Vec<_>>();
-    as_user(|who| assert_eq!(ways(who, true), ways(who, false)));
+    as_user(|who| {
+        // Below Linux 6.6 there is no fchmodat2(2); the broker does what it asks by an older call.
+        let (outside, mut inside) = (ways(who, false), ways(who, true));
+        let missing = ("fchmodat2".to_owned(), "ENOSYS".to_owned());
+        if outside.contains(&missing) {
+            inside.iter_mut().filter(|(way, answer)| way == "fchmodat2" && answer == "4755").for_each(|row| *row = missing.clone());
+        }
+        assert_eq!(inside, outside);
+    });
 }
 
 /// `PTRACE_TRACEME` makes PID 1 the tracer, which would have to continue the command.

@@ -79,7 +79,7 @@ pub(super) fn run(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> 
 /// Boots it, hands what the job prints to `out` and `err` as it comes, and ends it at the time limit.
 fn boot(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<Ended, String> {
     let line = |name: &str| setup.lines.join(name);
-    let mut child = command(setup).spawn().map_err(|error| format!("cannot start {QEMU}: {error}"))?;
+    let mut emulator = Emulator(command(setup).spawn().map_err(|error| format!("cannot start {QEMU}: {error}"))?);
     let (mut stdout, mut stderr) = (Line::new(line("S1")), Line::new(line("S2")));
     let start = Instant::now();
     let mut last = start;
@@ -87,7 +87,7 @@ fn boot(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<End
     let mut ended = false;
     while !ended {
         // Asked before reading: what is read after the end is everything.
-        ended = child.try_wait().map_err(|error| format!("cannot wait for {QEMU}: {error}"))?.is_some();
+        ended = emulator.0.try_wait().map_err(|error| format!("cannot wait for {QEMU}: {error}"))?.is_some();
         let (printed, told) = (stdout.more(), stderr.more());
         if !printed.is_empty() || !told.is_empty() {
             last = Instant::now();
@@ -97,7 +97,7 @@ fn boot(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<End
         drop(err.write_all(&told).and_then(|()| err.flush()));
         if let (false, Some(cause)) = (ended, overdue(setup, start, last)) {
             broken = Some(cause);
-            end(&mut child);
+            emulator.end();
             ended = true;
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -119,9 +119,20 @@ fn overdue(setup: &Setup, start: Instant, last: Instant) -> Option<String> {
     silent.then(|| format!("the machine was ended because nothing was printed for {} s", setup.silence.as_secs()))
 }
 
-fn end(child: &mut Child) {
-    drop(child.kill());
-    drop(child.wait());
+/// A running emulator; it does not outlive us, also where we panic.
+struct Emulator(Child);
+
+impl Emulator {
+    fn end(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// Says where the console's text is.
