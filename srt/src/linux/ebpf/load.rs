@@ -14,7 +14,7 @@ use super::bpf::{self, Use};
 use super::calls::{self, FILTER, Scope};
 use super::description::{Description, KERNEL};
 use super::object::Ready;
-use super::{btf, layout};
+use super::{btf, causes, layout};
 use crate::Fault;
 
 /// How the program is to be attached.
@@ -29,7 +29,7 @@ pub enum Way {
 /// How the program sees calls return.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attached {
-    /// Each call by itself: other calls cost nothing more, and these two comparisons where they do not fail.
+    /// Each call by itself: other calls cost nothing more, and these one comparison where they do not fail.
     Calls {
         /// Functions of this kernel that could not be attached to.
         missing: Vec<String>,
@@ -57,7 +57,7 @@ impl std::fmt::Debug for Program {
 }
 
 fn unusable(error: impl std::error::Error) -> Fault {
-    Fault::new("use the eBPF program", error)
+    Fault::new("use the eBPF program", causes(&error))
 }
 
 impl Program {
@@ -92,7 +92,7 @@ impl Program {
     /// Too many sandboxes.
     pub fn add(&mut self, pid_ns: u32, watch: u64) -> Result<(), Fault> {
         let Sandbox { lost, watch } = Sandbox { lost: 0, watch };
-        self.sandboxes.insert(pid_ns, [lost, watch], 0).map_err(|error| Fault::new("watch the sandbox", error))
+        self.sandboxes.insert(pid_ns, [lost, watch], 0).map_err(|error| Fault::new("watch the sandbox", causes(&error)))
     }
 
     /// No more of this one.

@@ -14,3 +14,9 @@ mod object;
 pub use calls::{Aim, Scope, find};
 pub(in crate::linux) use description::KERNEL;
 pub use load::{Attached, Program, Way};
+
+/// An error of aya's with all that led to it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}

@@ -11,6 +11,7 @@ use aya_obj::generated::{BPF_F_RDONLY_PROG, bpf_func_info, bpf_map_type};
 use aya_obj::{EbpfSectionKind, Map, Object};
 
 use super::bpf::{self, Code, MapShape, Use};
+use super::causes;
 use crate::Fault;
 
 /// The program, built by `cargo xtask ebpf`.
@@ -30,13 +31,7 @@ pub(super) struct Ready {
 }
 
 fn fault(error: impl std::error::Error) -> Fault {
-    let mut cause = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        cause = format!("{cause}: {error}");
-        source = error.source();
-    }
-    Fault::new("load the eBPF program", cause)
+    Fault::new("load the eBPF program", causes(&error))
 }
 
 impl Ready {
@@ -115,7 +110,7 @@ fn make_map(name: &str, map: &Map, buffer: u32) -> Result<OwnedFd, Fault> {
     Ok(made)
 }
 
-/// Says of each function what it is (BTF), for without, the verifier would look at all of them each time that they are called. Of the others nothing is believed: they are looked at where they are called.
+/// Says of each function what it is (BTF). Without, the verifier would look at [`GLOBAL`] each time that it is called; of the others it believes nothing, and does so.
 fn describe(object: &mut Object) -> Vec<u8> {
     let mut types = Btf::new();
     let number = types.add_string("number");
