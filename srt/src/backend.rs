@@ -5,8 +5,8 @@
 #[cfg(target_os = "linux")]
 pub use crate::linux::{
     Answer, Armed, Census, Channel, Connect, Denied, DeniedTarget, EbpfTrial, Frozen, Hooks, Listener, Matter, NO_SIGNAL, ON_THE_WAY,
-    Report, Running, Script, ServiceTrial, Usage, arm, call_name, close_inherited, command_of, compile, filter_refuses, freeze, id_of,
-    is_path_only, open_to_owner, probe, probe_ebpf, spawn, try_ebpf, try_namespaces, try_service,
+    Report, Running, Script, ServiceTrial, Usage, arm, call_name, close_inherited, command_of, compile, end_below_self, filter_refuses,
+    freeze, id_of, is_path_only, open_to_owner, probe, probe_ebpf, spawn, try_ebpf, try_namespaces, try_service,
 };
 
 #[cfg(target_os = "linux")]
@@ -18,7 +18,7 @@ pub use crate::supervisor::has_terminal as can_ask;
 #[cfg(target_os = "macos")]
 pub use crate::macos::{
     Armed, NO_SIGNAL, ON_THE_WAY, Running, Script, arm, can_ask, close_inherited, compile, is_path_only, open_to_owner, probe, probe_ebpf,
-    spawn,
+    spawn, try_namespaces,
 };
 
 /// The system that this program was built for.

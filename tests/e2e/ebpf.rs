@@ -102,6 +102,24 @@ fn a_read_that_fails_for_a_reason_of_its_own_is_no_event() {
     });
 }
 
+/// What the broker tries on the way to its verdict is no call of the command.
+#[test]
+fn a_write_to_what_is_masked_is_told_by_the_broker_alone() {
+    where_programs_load(|who| {
+        each(&["outside/secret", "outside/dir/inner"], |path| {
+            let area = Area::new(who);
+            let rules = furnish(&area);
+            let (outcome, events) = of_probe(&area, &rules, &[], &["open", &area.text(path), "0o2"]);
+            outcome.assert_prints("EACCES");
+            let target = area.text(path);
+            let expected =
+                Expected { kind: "fs.write", operations: &["open", "openat"], target: &target, errno: &["EACCES"], rule: "fs.deny-read" };
+            events.assert_only(expected, &outcome);
+            assert!(events.to_string().contains("\"source\":\"broker\""), "{events}");
+        });
+    });
+}
+
 #[test]
 fn a_write_is_told_by_the_broker_alone() {
     where_programs_load(|who| {

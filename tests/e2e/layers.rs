@@ -10,7 +10,7 @@ const CLOSED: &[&str] = &["EACCES"];
 const DONE: &[&str] = &["ok"];
 
 /// `srt run` that takes these layers as missing.
-fn without(area: &Area, layers: &[&str], rules: &Rules) -> Program {
+pub(crate) fn without(area: &Area, layers: &[&str], rules: &Rules) -> Program {
     let taken = layers.iter().fold(area.bare_srt().args(&["run"]), |program, layer| program.args(&["--without", layer]));
     taken.args(&["--settings", &area.settings(rules), "--"])
 }
@@ -19,7 +19,7 @@ fn probe_without(area: &Area, layers: &[&str], rules: &Rules, operation: &[&str]
     without(area, layers, rules).args(&[&srt_tests::probe().display().to_string()]).args(operation).run()
 }
 
-fn furnish(area: &Area) -> Rules {
+pub(crate) fn furnish(area: &Area) -> Rules {
     for file in ["outside/file", "work/file", "work/hole/file", "work/hole/inner/file", "work/secret", "work/vault/file"] {
         area.file(file, "kept");
     }
@@ -29,7 +29,7 @@ fn furnish(area: &Area) -> Rules {
 }
 
 /// Operation, path, and the right answers.
-const FACTS: &[(&str, &str, &[&str])] = &[
+pub(crate) const FACTS: &[(&str, &str, &[&str])] = &[
     ("append", "outside/file", READ_ONLY),
     ("create", "outside/new", READ_ONLY),
     ("append", "work/file", DONE),

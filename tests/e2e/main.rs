@@ -50,6 +50,8 @@ mod name_rules;
 mod name_rules_git;
 /// The empty network namespace, and what passes the proxies.
 mod network;
+/// Hosts that refuse namespaces: Landlock, the filter and the broker alone.
+mod on_host;
 /// Ports of one loopback that lead to the other.
 mod ports;
 /// The process tree: its limits and its end.

@@ -54,6 +54,22 @@ const NAMED: &[Row] = &[
     ("unlink @/work/there", &["unlink", "unlinkat"], "@/work/there", &["EBUSY", "EROFS", "EACCES", "EPERM"], "fs.deny-write"),
 ];
 
+/// Changes of what may not be read: something covers it, and what covers it refuses for a reason of its own.
+const HIDDEN: &[Row] = &[
+    ("write @/outside/secret", OPEN, "@/outside/secret", &["EACCES"], "fs.deny-read"),
+    ("open @/outside/secret 0o2", OPEN, "@/outside/secret", &["EACCES"], "fs.deny-read"),
+    ("open @/outside/vault/inner 0o2", OPEN, "@/outside/vault/inner", &["EACCES"], "fs.deny-read"),
+    ("truncate @/outside/secret", &["truncate"], "@/outside/secret", &["EACCES"], "fs.deny-read"),
+    ("chmod 600 @/outside/secret", CHMOD, "@/outside/secret", &["EACCES", "EPERM", "EROFS"], "fs.deny-read"),
+    ("chmod 600 @/outside/vault/inner", CHMOD, "@/outside/vault/inner", &["EACCES"], "fs.deny-read"),
+    ("unlink @/outside/secret", &["unlink", "unlinkat"], "@/outside/secret", &["EACCES", "EPERM", "EBUSY", "EROFS"], "fs.deny-read"),
+    ("unlink @/outside/vault/inner", &["unlink", "unlinkat"], "@/outside/vault/inner", &["EACCES"], "fs.deny-read"),
+    ("create @/outside/vault/new", OPEN, "@/outside/vault/new", &["EACCES"], "fs.deny-read"),
+    ("append @/work/secret", OPEN, "@/work/secret", &["EACCES"], "fs.deny-read"),
+    ("rename @/work/secret @/work/moved", RENAME, "@/work/secret", &["EACCES", "EPERM", "EBUSY", "EXDEV"], "fs.deny-read"),
+    ("link @/work/secret @/work/linked", LINK, "@/work/secret", &["EACCES", "EPERM", "EXDEV"], "fs.deny-read"),
+];
+
 /// Calls of the probe's own table that the filter reports, in their kernel names.
 const SYSCALLS: &[(&str, &str)] = &[
     ("mount", "mount"),
@@ -89,7 +105,7 @@ const SYSCALLS: &[(&str, &str)] = &[
 ];
 
 fn furnish(area: &Area) {
-    for file in ["outside/file", "work/file", "work/there", "work/dir/inner"] {
+    for file in ["outside/file", "work/file", "work/there", "work/dir/inner", "outside/secret", "outside/vault/inner", "work/secret"] {
         area.file(file, "kept");
     }
     area.dir("outside/empty");
@@ -98,7 +114,8 @@ fn furnish(area: &Area) {
 }
 
 fn rules(area: &Area) -> Rules {
-    area.rules().deny_write(area.text("work/held")).deny_write(area.text("work/there"))
+    let rules = area.rules().deny_write(area.text("work/held")).deny_write(area.text("work/there"));
+    ["outside/secret", "outside/vault", "work/secret"].into_iter().fold(rules, |rules, path| rules.deny_read(area.text(path)))
 }
 
 fn words(area: &Area, line: &str) -> Vec<String> {
@@ -128,6 +145,28 @@ fn a_write_that_no_rule_allows_is_one_event() {
 #[test]
 fn a_write_to_a_denied_name_is_one_event() {
     for_each_identity(|who| each(NAMED, |row| one_event(who, row)));
+}
+
+#[test]
+fn a_write_to_what_may_not_be_read_is_one_event() {
+    for_each_identity(|who| each(HIDDEN, |row| one_event(who, row)));
+}
+
+#[test]
+fn a_write_to_what_may_not_be_read_and_fails_outside_too_is_no_event() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        furnish(&area);
+        let (outcome, events) = Events::of_probe(&area, &rules(&area), &["open", &area.text("outside/vault/missing/x"), "0o2"]);
+        outcome.assert_prints("EACCES");
+        events.assert_none(&outcome);
+        if !who.is_root() {
+            let rules = Rules::new().deny_read("/etc/shadow");
+            let (outcome, events) = Events::of_probe(&area, &rules, &["open", "/etc/shadow", "0o2"]);
+            outcome.assert_prints("EACCES");
+            events.assert_none(&outcome);
+        }
+    });
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn facts() -> Facts {
         private_tmp: absolute(TMP),
         terminal: false,
         platform: Platform::MacOs,
+        namespaces: true,
     }
 }
 

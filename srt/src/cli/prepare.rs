@@ -6,7 +6,7 @@ use super::args::Options;
 use super::message::{self, Error};
 use super::native;
 use crate::host::{self, Facts, HostLookup, Platform};
-use crate::plan::{self, Plan, Support};
+use crate::plan::{self, Answer, Plan, Support};
 use crate::policy::{self, AbsPath, Policy};
 use crate::settings::{self, Sources};
 use crate::{Faults, backend};
@@ -19,6 +19,8 @@ pub(super) struct Decided {
     pub(super) file: Option<AbsPath>,
     /// The settings files that were read.
     read_from: Vec<PathBuf>,
+    /// Whether the host lets us make namespaces, where that was tried.
+    namespaces: Option<Answer>,
 }
 
 /// Where settings come from that replace those of the file while the command runs: all else stays as it was.
@@ -59,6 +61,9 @@ pub(super) fn decide_for(options: &Options, platform: Platform) -> Result<Decide
     let facts = Facts { platform, ..host::gather(options.cwd.as_deref())? };
     let sources = sources(options, &facts);
     let settings = settings::merge(settings::load(&sources)?);
+    let weaker = settings.enable_weaker_nested_sandbox.as_ref().is_some_and(|value| value.value);
+    let namespaces = if weaker && platform == backend::PLATFORM { Some(namespaces(options)) } else { None };
+    let facts = Facts { namespaces: !matches!(namespaces, Some(Answer::No(_))), ..facts };
     for file in &settings.read_from {
         tracing::debug!("settings: read {}", file.display());
     }
@@ -71,7 +76,7 @@ pub(super) fn decide_for(options: &Options, platform: Platform) -> Result<Decide
         policy::resolve(&settings, &facts, &HostLookup).map_err(|faults| Faults::new(faults).map_or_else(unexplained, Error::from))?;
     tracing::debug!("policy: {} file rules, {} objects of them exist", policy.files.rules().len(), policy.inventory.points.len());
     let file = settings_file(options, &facts);
-    Ok(Decided { facts, policy, file, read_from: settings.read_from })
+    Ok(Decided { facts, policy, file, read_from: settings.read_from, namespaces })
 }
 
 fn settings_file(options: &Options, facts: &Facts) -> Option<AbsPath> {
@@ -89,10 +94,20 @@ fn unexplained() -> Error {
 /// Asks the platform, and makes the plan.
 pub(super) fn plan(options: &Options, decided: &Decided) -> Result<(Plan, Support), Error> {
     let mut support = support(options, decided.policy.report_reads);
+    if let Some(namespaces) = &decided.namespaces {
+        support.user_namespaces.clone_from(namespaces);
+    }
     if !options.without.iter().any(|layer| layer == "ebpf") {
         support.monitor = native::service();
     }
     Ok((plan::build(&decided.policy, &support)?, support))
+}
+
+/// Does the host let us make namespaces? A question that only trying answers, and asked only for those who would go on without.
+fn namespaces(options: &Options) -> Answer {
+    let mut support = support(options, false);
+    backend::try_namespaces(&mut support);
+    support.user_namespaces
 }
 
 /// What the platform can do, less what a test takes away. Whether it lets us load programs is asked for those who want one only.

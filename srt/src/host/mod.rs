@@ -43,6 +43,8 @@ pub struct Facts {
     pub terminal: bool,
     /// This system; `explain` may put another in its place.
     pub platform: Platform,
+    /// A run gets namespaces of its own, and with them a `/dev` and a `/proc` of its own. Not known here: the settings say whether it matters.
+    pub namespaces: bool,
 }
 
 /// Reads the facts. `directory` is the `--cwd` option.
@@ -62,6 +64,7 @@ pub fn gather(directory: Option<&std::path::Path>) -> Result<Facts, Fault> {
         env,
         terminal: std::io::stdin().is_terminal() || std::io::stdout().is_terminal() || std::io::stderr().is_terminal(),
         platform: crate::backend::PLATFORM,
+        namespaces: true,
     })
 }
 

@@ -42,7 +42,9 @@ pub(super) struct Gate {
 pub fn arm(script: Script) -> Result<Armed, Fault> {
     let mut script = script;
     let published = proxy::listen(&script.publish)?;
-    script.network.host_listeners = published.descriptors();
+    if let Some(namespaces) = &mut script.namespaces {
+        namespaces.network.host_listeners = published.descriptors();
+    }
     let scratch = Scratch::create(&script.private_tmp, script.identity.uid)
         .map_err(|errno| Fault::os(format!("make the private directory {}", script.private_tmp), errno))?;
     let made = MadeDirectories::make(&script.make)?;

@@ -1,4 +1,4 @@
-//! PID 1 of the sandbox: arranges it, starts the command, reaps.
+//! PID 1 of the sandbox: arranges it, starts the command, reaps. Without namespaces, an ordinary process that adopts every orphan (prctl(2), `PR_SET_CHILD_SUBREAPER`).
 //!
 //! Forked from the supervisor before it had a second thread, so this is an ordinary process that may allocate. It never executes another program. Until
 //! [`confine`] it has every capability of its own user namespace; afterwards none but the one that the broker takes for single calls, and the same Landlock
@@ -22,20 +22,22 @@ use super::channel::{Channel, Order, Report};
 use super::exec::vfork_exec;
 use super::failure::{Failure, Step as _};
 use super::notify::{self, Listener};
-use super::script::{BrokerScript, Identity};
+use super::script::{BrokerScript, Confinement, Identity, Namespaces};
 use super::sys::{detach, exit_now, prctl};
-use super::{caps, fds, landlock, mounts, network};
+use super::{caps, fds, landlock, mounts, network, processes};
 use crate::policy::FsPolicy;
 use crate::unix::{Exec, Program};
 
 /// Runs the sandbox and ends the process. `original_mask` is the caller's signal mask, for the command.
 pub(super) fn run(armed: Armed, channel: Channel, original_mask: &SigSet) -> ! {
     let channel = Arc::new(channel);
+    let reach = if armed.script.namespaces.is_some() { Reach::Namespace } else { Reach::Host };
     let report = match set_up(armed, &channel, original_mask) {
         Ok(Started::Running(running)) => running.serve().unwrap_or_else(|errno| failed(&Failure::new("wait for the command", errno))),
         Ok(Started::NotExecuted(errno)) => Report::NotExecuted(errno.raw_os_error()),
         Err(failure) => failed(&failure),
     };
+    reach.leave_nothing();
     // The supervisor may be gone; then nobody is left to be told.
     let _ = channel.report(&report, &[]);
     exit_now(0)
@@ -45,6 +47,40 @@ fn failed(failure: &Failure) -> Report {
     Report::Failed(failure.errno.raw_os_error(), failure.action.clone(), failure.gap.map(str::to_owned))
 }
 
+/// Where the processes of the sandbox are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// In a pid namespace of their own, which ends with this process.
+    Namespace,
+    /// Among the host's: they are those below this one.
+    Host,
+}
+
+impl Reach {
+    /// Before this process ends for whatever reason.
+    fn leave_nothing(self) {
+        if self == Reach::Host {
+            processes::end_below_self();
+        }
+    }
+
+    /// Ends everything that the command left behind, at once: from PID 1, a signal reaches every process of the namespace but itself, and a fork under way fails.
+    ///
+    /// What a process leaves becomes our child before we learn of its end, so without a child there is nothing to end.
+    fn end_all(self) {
+        if matches!(rustix::process::wait(WaitOptions::NOHANG), Err(Errno::CHILD)) {
+            return;
+        }
+        match self {
+            Reach::Namespace => {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), Signal::SIGKILL);
+                while !matches!(rustix::process::wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
+            }
+            Reach::Host => processes::end_below_self(),
+        }
+    }
+}
+
 enum Started {
     Running(Running),
     NotExecuted(Errno),
@@ -52,6 +88,7 @@ enum Started {
 
 /// Everything that `init` does from now on.
 struct Running {
+    reach: Reach,
     command: Pid,
     children: SignalFd,
     channel: Arc<Channel>,
@@ -68,32 +105,59 @@ fn set_up(armed: Armed, channel: &Arc<Channel>, original_mask: &SigSet) -> Resul
     std::mem::forget(made);
     // The supervisor's death is ours, and with PID 1 the whole sandbox goes.
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).step("follow the supervisor's death")?;
-    map_ids(script.identity)?;
-    let gate = gate.map(|gate| name_ourselves(gate, channel)).transpose()?;
-    let transparent = script.network.transparent;
-    let network = network::begin(script.network)?;
-    mounts::enter(&script.mounts)?;
-    fds::reopen(&inherited)?;
-    let sockets = network.enter()?;
-    channel.report(&Report::Sockets { transparent }, &sockets.all()).step("hand over the network's sockets")?;
-    drop(sockets);
-    confine(ruleset, script.confinement.landlock_abi, broker.is_some())?;
+    let reach = if script.namespaces.is_some() { Reach::Namespace } else { Reach::Host };
+    let gate = match script.namespaces {
+        Some(namespaces) => {
+            map_ids(script.identity)?;
+            let gate = gate.map(|gate| name_ourselves(gate, channel)).transpose()?;
+            furnish(namespaces, &inherited, channel)?;
+            gate
+        }
+        None => None,
+    };
+    confine(ruleset, &script.confinement, broker.is_some())?;
     rustix::process::chdir(script.exec.cwd.as_path()).step_at("enter", &script.exec.cwd)?;
     // Made before the command runs, so that nothing the command does can keep it from being made.
     let children = watch_children().step("watch for ended processes")?;
-    let command = Command { exec: &script.exec, filter: &filter, with_listener: broker.is_some(), original_mask };
+    let domain = landlock::inner(&script.confinement)?;
+    let command = Command { exec: &script.exec, filter: &filter, domain, with_listener: broker.is_some(), original_mask };
     if let Some(gate) = gate {
         wait_for(gate).step("wait for the reporter of denials")?;
+    }
+    if reach == Reach::Host {
+        stay_on_host(channel)?;
     }
     match command.start()? {
         Executed::Running(pid, listener) => {
             channel.report(&Report::Started, &[]).step("report the start")?;
             let desk = Arc::new(Desk::new(channel.clone()));
             let broker = listener.zip(broker).map(|(listener, script)| serve_names(listener, script, &desk)).transpose()?;
-            Ok(Started::Running(Running { command: pid, children, channel: channel.clone(), desk, broker }))
+            Ok(Started::Running(Running { reach, command: pid, children, channel: channel.clone(), desk, broker }))
         }
         Executed::Not(errno) => Ok(Started::NotExecuted(errno)),
     }
+}
+
+/// The file tree and the network.
+fn furnish(namespaces: Namespaces, inherited: &[fds::Inherited], channel: &Channel) -> Result<(), Failure> {
+    let Namespaces { mounts, network } = namespaces;
+    let transparent = network.transparent;
+    let network = network::begin(network)?;
+    mounts::enter(&mounts)?;
+    fds::reopen(inherited)?;
+    let sockets = network.enter()?;
+    channel.report(&Report::Sockets { transparent }, &sockets.all()).step("hand over the network's sockets")
+}
+
+/// From here on, this process must outlive the supervisor by as long as it takes to end what is below it, which no namespace does.
+fn stay_on_host(channel: &Channel) -> Result<(), Failure> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1).step("adopt orphans")?;
+    prctl(libc::PR_SET_PDEATHSIG, 0).step("outlive the supervisor")?;
+    // It may have died just before.
+    let mut ready = [PollFd::new(channel, PollFlags::IN)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut ready, Some(&now)).step("look after the supervisor")?;
+    if ready[0].revents().contains(PollFlags::HUP) { Err(Failure::new("reach the supervisor", Errno::PIPE)) } else { Ok(()) }
 }
 
 /// Hands our pid namespace to the supervisor, while /proc is still the caller's; what is left is to wait.
@@ -130,11 +194,16 @@ fn map_ids(identity: Identity) -> Result<(), Failure> {
 }
 
 /// Gives up every right that the command must not have.
-fn confine(ruleset: Option<::landlock::RulesetCreated>, abi: u32, broker: bool) -> Result<(), Failure> {
+fn confine(ruleset: Option<::landlock::RulesetCreated>, confinement: &Confinement, broker: bool) -> Result<(), Failure> {
     prctl_set_no_new_privs()?;
-    caps::drop_all(broker)?;
+    // Without a user namespace, what the broker may keep in it would be a capability over the host.
+    if confinement.own_tree {
+        caps::drop_all(broker)?
+    } else {
+        caps::drop_on_host()?
+    }
     if let Some(ruleset) = ruleset {
-        landlock::restrict(ruleset, abi)?;
+        landlock::restrict(ruleset, confinement)?;
     }
     // Dumpable processes of the same user can be traced by the command, and their /proc files belong to it.
     prctl(libc::PR_SET_DUMPABLE, 0).step("become undumpable")?;
@@ -151,6 +220,8 @@ fn prctl_set_no_new_privs() -> Result<(), Failure> {
 struct Command<'a> {
     exec: &'a Exec,
     filter: &'a [seccompiler::sock_filter],
+    /// A Landlock domain of its own.
+    domain: Option<OwnedFd>,
     with_listener: bool,
     original_mask: &'a SigSet,
 }
@@ -185,6 +256,9 @@ impl Command<'_> {
     /// In the new process: under the filter, which this process stays free of. The listener's number, where there is one.
     fn filter(&self) -> Result<Option<i32>, Errno> {
         broker::give_up()?;
+        if let Some(domain) = &self.domain {
+            landlock::enter(domain)?;
+        }
         if self.with_listener {
             notify::install(self.filter).map(Some)
         } else {
@@ -219,7 +293,7 @@ impl Running {
         loop {
             // First look, then wait: the command may have ended before the descriptor was there.
             if let Some(end) = reap(self.command, continued, &self.channel)? {
-                end_all();
+                self.reach.end_all();
                 self.desk.finish();
                 return Ok(end);
             }
@@ -248,7 +322,10 @@ impl Running {
             }
             Ok(Some(Order::Answer(ticket, answer))) => self.desk.answer(ticket, answer),
             Ok(Some(Order::Files(rules))) => self.replace_rules(&rules),
-            Ok(None) => exit_now(0),
+            Ok(None) => {
+                self.reach.leave_nothing();
+                exit_now(0)
+            }
             Err(_) => {}
         }
         false
@@ -289,17 +366,6 @@ fn reap(command: Pid, continued: i32, channel: &Channel) -> Result<Option<Report
             channel.report(&Report::Stopped(continued), &[])?;
         }
     }
-}
-
-/// Ends everything that the command left behind, at once: from PID 1, this reaches every process of the namespace but itself, and a fork under way fails.
-///
-/// What a process leaves becomes our child before we learn of its end, so without a child there is nothing to end.
-fn end_all() {
-    if matches!(rustix::process::wait(WaitOptions::NOHANG), Err(Errno::CHILD)) {
-        return;
-    }
-    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), Signal::SIGKILL);
-    while !matches!(rustix::process::wait(WaitOptions::empty()), Err(Errno::CHILD)) {}
 }
 
 fn errno(error: nix::errno::Errno) -> Errno {

@@ -49,7 +49,7 @@ pub use ebpf_trial::{EbpfTrial, Hooks, try_ebpf};
 pub use freeze::{Frozen, freeze};
 pub use objects::{NO_SIGNAL, ON_THE_WAY, is_path_only, open_to_owner};
 pub use probe::{probe, probe_ebpf, try_namespaces};
-pub use processes::{command as command_of, id_of};
+pub use processes::{command as command_of, end_below_self, id_of};
 pub use question::{Answer, Connect, Denied, DeniedTarget, Matter};
 #[cfg(test)]
 pub(crate) use script::Network;

@@ -122,7 +122,7 @@ pub(super) fn read_number(file: &str) -> Option<i64> {
 pub(super) fn explain_refusal(errno: Errno) -> Fault {
     let fault = Fault::os("make the namespaces of the sandbox", errno);
     match errno {
-        Errno::PERM => fault.hint("a container's filter or a security module refuses user namespaces; `srt doctor` lists what is missing"),
+        Errno::PERM => fault.hint("a container's filter or a security module refuses user namespaces: `srt doctor` lists what is missing, and \"enableWeakerNestedSandbox\": true runs without them"),
         Errno::NOSPC | Errno::USERS => {
             fault.hint("too many namespaces, or too deeply nested: see user.max_user_namespaces and its relatives")
         }

@@ -54,6 +54,46 @@ pub fn command(init: i32) -> Option<i32> {
     children.min_by_key(|process| process.start).map(|process| process.pid)
 }
 
+/// Ends every process below this one, at once, and reaps it: where no pid namespace ends with `init`. A process that is killed makes no new one, so each round finds fewer; an
+/// orphan becomes a child of whoever calls this, who must be a child subreaper (prctl(2)).
+pub fn end_below_self() {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    loop {
+        let found = below(own).unwrap_or_default();
+        for process in &found {
+            // It may have ended meanwhile.
+            let _ = process.signal(Signal::KILL);
+        }
+        match rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
+            Err(rustix::io::Errno::CHILD) => return,
+            // Its children become ours, and are looked for again.
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) if found.is_empty() => return,
+            Ok(None) | Err(_) => std::thread::sleep(std::time::Duration::from_millis(1)),
+        }
+    }
+}
+
+/// Is a thread one of a process below `ancestor`? Asked of `/proc`, by the numbers of the pid namespace that it was mounted for.
+pub(super) fn is_below(thread: i32, ancestor: i32) -> bool {
+    let parent = |number: i32| -> Option<(i32, i32)> {
+        let text = std::fs::read_to_string(format!("/proc/{number}/status")).ok()?;
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok();
+        Some((field("Tgid:")?, field("PPid:")?))
+    };
+    let mut next = thread;
+    // No tree is deeper than there are processes.
+    for _ in 0..1 << 22 {
+        match parent(next) {
+            Some((group, _)) if group == ancestor => return false,
+            Some((_, parent)) if parent == ancestor => return true,
+            Some((_, parent)) if parent > 1 => next = parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
 impl Process {
     /// Sends a signal, to this process and to no later one of its id.
     pub(super) fn signal(&self, signal: Signal) -> rustix::io::Result<()> {

@@ -24,10 +24,8 @@ pub struct Script {
     pub private_tmp: AbsPath,
     /// Missing write roots, likewise.
     pub make: Vec<AbsPath>,
-    /// Before confinement, which would forbid them.
-    pub mounts: Mounts,
-    /// Inside the new network namespace, before capabilities are dropped: bringing an interface up needs them.
-    pub network: Network,
+    /// What the command is put into; `None`: it stays in the host's namespaces.
+    pub namespaces: Option<Namespaces>,
     /// After everything that needs a capability or a mount.
     pub confinement: Confinement,
     /// Who judges names; `None`: nobody, and nothing that needs it is open.
@@ -38,6 +36,15 @@ pub struct Script {
     pub publish: Vec<Located<u16>>,
     /// Last.
     pub(crate) exec: Exec,
+}
+
+/// A file tree and a network of the command's own.
+#[derive(Clone, Debug)]
+pub struct Namespaces {
+    /// Before confinement, which would forbid them.
+    pub mounts: Mounts,
+    /// Inside the new network namespace, before capabilities are dropped: bringing an interface up needs them.
+    pub network: Network,
 }
 
 /// The broker's part.
@@ -128,6 +135,8 @@ pub struct Confinement {
     pub landlock_abi: u32,
     /// Keep signals and abstract sockets inside.
     pub landlock_scopes: bool,
+    /// `/dev` and `/proc` are the sandbox's own, and Landlock is the second layer; else it is the first, and handles every right that changes something.
+    pub own_tree: bool,
     /// Directories and files of the host beneath which writing is allowed.
     pub write_roots: Vec<AbsPath>,
     /// Where UNIX sockets made outside may be connected to, as the kernel's own rule (Landlock ABI 9); `None`: the broker alone judges that.
@@ -150,25 +159,32 @@ pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -
         identity: Identity { uid: facts.uid, gid: facts.gid },
         private_tmp: plan.files.private_tmp.clone(),
         make: plan.files.make.clone(),
-        network: Network {
-            proxy_port: plan.network.proxy_port,
-            transparent: plan.network.transparent,
-            inward: if plan.network.publish_ports.is_empty() { 0 } else { INWARD },
-            host_listeners: Vec::new(),
-        },
         confinement: Confinement {
             landlock_abi: plan.layers.landlock_abi,
             landlock_scopes: plan.layers.landlock_scopes,
+            own_tree: plan.layers.namespaces,
             write_roots: write_roots.collect(),
             unix_sockets: resolvable_sockets(plan, policy),
             filter: FilterSpec {
                 broker: plan.layers.user_notification,
-                watch_reads: plan.layers.watch_reads,
+                watch_reads: plan.layers.watch_reads || !plan.layers.namespaces,
+                on_host: !plan.layers.namespaces,
                 unix_sockets: plan.network.unix_sockets,
                 refuse_group_kill: !plan.layers.landlock_scopes,
                 refuse_set_id: facts.uid == 0,
             },
         },
+        namespaces: plan.layers.namespaces.then(|| namespaces(plan, facts, steps)),
+        broker: plan.layers.user_notification.then(|| broker(plan, policy, facts)),
+        exec: Exec::new(&plan.environment, command, facts).map_err(|error| Fault::new("run the command", error))?,
+        gated: plan.layers.reporter != Reporter::None,
+        // Without a network of its own, the command's ports are the host's already.
+        publish: if plan.layers.namespaces { policy.network.publish_ports.clone() } else { Vec::new() },
+    })
+}
+
+fn namespaces(plan: &Plan, facts: &Facts, steps: Vec<MountStep>) -> Namespaces {
+    Namespaces {
         mounts: Mounts {
             steps,
             new_api: plan.layers.new_mount_api,
@@ -176,11 +192,13 @@ pub fn compile(plan: &Plan, policy: &Policy, command: &Command, facts: &Facts) -
             terminal: facts.terminal,
             own_resolver: plan.network.transparent,
         },
-        broker: plan.layers.user_notification.then(|| broker(plan, policy, facts)),
-        exec: Exec::new(&plan.environment, command, facts).map_err(|error| Fault::new("run the command", error))?,
-        gated: plan.layers.reporter != Reporter::None,
-        publish: policy.network.publish_ports.clone(),
-    })
+        network: Network {
+            proxy_port: plan.network.proxy_port,
+            transparent: plan.network.transparent,
+            inward: if plan.network.publish_ports.is_empty() { 0 } else { INWARD },
+            host_listeners: Vec::new(),
+        },
+    }
 }
 
 /// Listed sockets as objects: a pattern, and what is not there yet, by the directory that would hold it. The broker narrows that to the names.
@@ -205,6 +223,7 @@ fn broker(plan: &Plan, policy: &Policy, facts: &Facts) -> BrokerScript {
             all_unix_sockets: plan.network.unix_sockets,
             unix_sockets: policy.unix_sockets.iter().map(|rule| rule.matcher.clone()).collect(),
             host_ports: plan.network.allow_host_ports.clone(),
+            on_host: !plan.layers.namespaces,
         },
     }
 }

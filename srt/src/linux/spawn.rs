@@ -13,7 +13,7 @@ use super::arm::Armed;
 use super::channel::Channel;
 use super::init;
 use super::script::MountStep;
-use super::sys::{Forked, fork_into};
+use super::sys::{Forked, fork_into, prctl};
 use crate::Fault;
 use crate::proxy::Published;
 use crate::unix::{MadeDirectories, Scratch, WATCHED};
@@ -33,6 +33,8 @@ pub struct Running {
     _scratch: Scratch,
     /// Removed where they are still empty, when dropped.
     _made: MadeDirectories,
+    /// Has the sandbox a network and processes of its own?
+    pub namespaces: bool,
     /// Does a broker judge names?
     pub by_name: bool,
     /// Are there directories that show some of their names only?
@@ -45,7 +47,7 @@ pub struct Running {
     pub program: OsString,
 }
 
-/// Forks `init` into its namespaces.
+/// Forks `init` into its namespaces, where it is to have some.
 ///
 /// # Errors
 /// More than one thread; a kernel or a host that refuses the namespaces.
@@ -57,8 +59,16 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
     // Not init's: it closes them by number.
     let mut armed = armed;
     let published = std::mem::take(&mut armed.published);
+    let namespaces = armed.script.namespaces.as_ref();
+    let hides_names =
+        namespaces.is_some_and(|namespaces| namespaces.mounts.steps.iter().any(|step| matches!(step, MountStep::Passage { .. })));
+    let namespaces = namespaces.is_some();
+    if !namespaces {
+        // Should init be killed, what it leaves becomes ours to end.
+        prctl(libc::PR_SET_CHILD_SUBREAPER, 1).map_err(|errno| Fault::os("adopt the processes of the sandbox", errno))?;
+    }
     // SAFETY: `require_one_thread` has just seen that there is one.
-    match unsafe { fork_into(NAMESPACES as u64) } {
+    match unsafe { if namespaces { fork_into(NAMESPACES as u64) } else { fork_on_host() } } {
         Ok(Forked::Child) => {
             drop(ours);
             // A panic must not unwind into the code of the supervisor, of which this process is a copy.
@@ -68,8 +78,9 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
         Ok(Forked::Parent(init)) => Ok(Running {
             channel: Rc::new(ours),
             init,
+            namespaces,
             by_name: armed.broker.is_some(),
-            hides_names: armed.script.mounts.steps.iter().any(|step| matches!(step, MountStep::Passage { .. })),
+            hides_names,
             published,
             gate: armed.gate.map(|gate| gate.opens),
             program: armed.script.exec.program.clone(),
@@ -77,6 +88,26 @@ pub fn spawn(armed: Armed) -> Result<Running, Fault> {
             _made: armed.made,
         }),
         Err(errno) => Err(super::probe::explain_refusal(errno)),
+    }
+}
+
+/// A fork that stays in the host's namespaces. Container engines hide clone3(2) from those whom they give no namespaces.
+///
+/// # Safety
+/// The process has one thread.
+unsafe fn fork_on_host() -> Result<Forked, Errno> {
+    // SAFETY: the caller's promise.
+    match unsafe { fork_into(0) } {
+        Err(Errno::NOSYS) => {}
+        result => return result,
+    }
+    // SAFETY: the caller's promise.
+    match unsafe { nix::unistd::fork() }.map_err(|errno| Errno::from_raw_os_error(errno as i32))? {
+        nix::unistd::ForkResult::Child => Ok(Forked::Child),
+        nix::unistd::ForkResult::Parent { child } => {
+            let child = rustix::process::Pid::from_raw(child.as_raw()).ok_or(Errno::CHILD)?;
+            rustix::process::pidfd_open(child, rustix::process::PidfdFlags::empty()).map(Forked::Parent)
+        }
     }
 }
 

@@ -23,7 +23,9 @@ pub(crate) mod witness;
 pub use arm::{Armed, arm_for};
 pub use descriptors::close_inherited;
 #[cfg(target_os = "macos")]
-pub use native::{NO_SIGNAL, ON_THE_WAY, System, arm, can_ask, examine, is_path_only, open_to_owner, probe, probe_ebpf, spawn};
+pub use native::{
+    NO_SIGNAL, ON_THE_WAY, System, arm, can_ask, examine, is_path_only, open_to_owner, probe, probe_ebpf, spawn, try_namespaces,
+};
 pub use os::{Confine, Members, Os, Way};
 pub use release::Release;
 pub use script::{Script, compile};

@@ -75,6 +75,7 @@ mod tests {
             private_tmp: AbsPath::new("/private/var/folders/x/srt-501/1").unwrap(),
             terminal: false,
             platform: Platform::MacOs,
+            namespaces: true,
         };
         let settings = crate::settings::parse_text("s.json", settings).unwrap();
         let policy = crate::policy::resolve(&settings, &facts, &Table::new(&["/Users/ada/work/"])).unwrap();

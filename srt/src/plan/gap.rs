@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Answer, Refusal, Support};
+use super::{Answer, Refusal, SCOPES_ABI, Support};
 use crate::host::Platform;
 use crate::policy::{NameRule, Origin, Policy};
 
@@ -48,7 +48,7 @@ impl fmt::Display for Gap {
 }
 
 /// Every name that `acceptGaps` takes.
-pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths", "transparent-network"];
+pub(super) const ACCEPTABLE: &[&str] = &["name-rules", "unix-socket-paths", "transparent-network", "landlock-scopes"];
 
 /// Compares what the policy wants with what the host has. The gaps that remain accepted are returned, so that they can be said.
 ///
@@ -58,7 +58,7 @@ pub(super) fn find(policy: &Policy, support: &Support) -> Result<Vec<Gap>, Gaps>
     let mut found = unknown_names(policy);
     // Seatbelt holds everything that these layers are for.
     if policy.platform == Platform::Linux {
-        found.splice(..0, host_gaps(support));
+        found.splice(..0, host_gaps(policy, support));
         if let Answer::No(refusal) = &support.user_notification {
             found.extend(broker_gaps(policy, refusal));
         }
@@ -73,10 +73,20 @@ pub(super) fn find(policy: &Policy, support: &Support) -> Result<Vec<Gap>, Gaps>
 /// Accepted by default: mounts and namespaces are complete without it.
 const LANDLOCK: &str = "landlock";
 
-fn host_gaps(support: &Support) -> Vec<Gap> {
+/// Will a run have namespaces of its own?
+pub(super) fn has_namespaces(support: &Support) -> bool {
+    !matches!(support.user_namespaces, Answer::No(_))
+}
+
+fn host_gaps(policy: &Policy, support: &Support) -> Vec<Gap> {
     let mut found = Vec::new();
-    if let Answer::No(refusal) = &support.user_namespaces {
-        found.push(host_gap("user-namespaces", refusal.cause.clone(), refusal.remedy.clone()));
+    match &support.user_namespaces {
+        Answer::No(refusal) if policy.weaker_nested => found.extend(gaps_without_namespaces(refusal, support)),
+        Answer::No(refusal) => {
+            let remedy = format!("{}; or {WEAKER} in the settings, which runs with Landlock, filter and broker alone", refusal.remedy);
+            found.push(host_gap("user-namespaces", refusal.cause.clone(), remedy));
+        }
+        Answer::Yes | Answer::Unknown(_) => {}
     }
     if let Answer::No(refusal) = &support.seccomp {
         found.push(host_gap("seccomp", refusal.cause.clone(), refusal.remedy.clone()));
@@ -84,6 +94,29 @@ fn host_gaps(support: &Support) -> Vec<Gap> {
     if support.landlock_abi == 0 {
         let remedy = "Linux 5.13 or newer with `landlock` in the kernel's list of security modules";
         found.push(host_gap(LANDLOCK, "no second layer for files: this kernel has no Landlock".to_owned(), remedy.to_owned()));
+    }
+    found
+}
+
+const WEAKER: &str = "\"enableWeakerNestedSandbox\": true";
+
+/// What stands alone then must be there, and whole.
+fn gaps_without_namespaces(refusal: &Refusal, support: &Support) -> Vec<Gap> {
+    let mut found = Vec::new();
+    let without = format!("without namespaces ({})", refusal.cause);
+    if let Answer::No(missing) = &support.user_notification {
+        found.push(host_gap(
+            "user-namespaces",
+            format!("{without} everything rests on the broker: {}", missing.cause),
+            missing.remedy.clone(),
+        ));
+    }
+    if support.landlock_abi == 0 {
+        let remedy = "Linux 5.13 or newer with `landlock` in the kernel's list of security modules".to_owned();
+        found.push(host_gap("user-namespaces", format!("{without} write roots rest on Landlock, which this kernel has not"), remedy));
+    } else if support.landlock_abi < SCOPES_ABI {
+        let loss = format!("{without} nothing keeps signals and abstract sockets inside (Landlock below ABI {SCOPES_ABI})");
+        found.push(Gap { acceptable: true, ..host_gap("landlock-scopes", loss, "Linux 6.12 or newer".to_owned()) });
     }
     found
 }

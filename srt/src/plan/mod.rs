@@ -144,6 +144,9 @@ pub struct NetworkPlan {
 /// The kernel layers of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Layers {
+    /// Namespaces of its own, and so a file tree, a network and processes of its own. Without (`enableWeakerNestedSandbox` where the host refuses them), Landlock, the
+    /// filter and the broker stand alone, on the host's.
+    pub namespaces: bool,
     /// Landlock ABI in use; 0: none.
     pub landlock_abi: u32,
     /// Does Landlock keep signals and abstract sockets inside (ABI 6)?
@@ -191,13 +194,16 @@ const SCOPES_ABI: u32 = 6;
 pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
     let gaps = gap::find(policy, support)?;
     let user_notification = support.user_notification == Answer::Yes;
-    let reporter = reporter(policy, support);
+    let namespaces = gap::has_namespaces(support);
+    // The kernel's program knows a sandbox by its pid namespace.
+    let reporter = if namespaces { reporter(policy, support) } else { Reporter::None };
     let seatbelt = (policy.platform == Platform::MacOs).then(|| seatbelt::plan(policy));
     Ok(Plan {
         files: if seatbelt.is_some() { files::unmounted(policy) } else { files::plan(policy, user_notification) },
-        network: network(&policy.network, user_notification),
+        network: network(&policy.network, namespaces, user_notification),
         environment: environment::plan(policy, PROXY_PORT),
         layers: Layers {
+            namespaces,
             landlock_abi: support.landlock_abi,
             landlock_scopes: support.landlock_abi >= SCOPES_ABI,
             user_notification,
@@ -222,14 +228,16 @@ fn reporter(policy: &Policy, support: &Support) -> Reporter {
 }
 
 /// Connections are redirected by the system-call broker; without it there is nothing that a transparent network could rest on.
-fn network(policy: &NetPolicy, transparent: bool) -> NetworkPlan {
+///
+/// Without a network of its own, names are not answered, and a port of the sandbox's loopback is one of the host's: there is nothing to publish.
+fn network(policy: &NetPolicy, namespaces: bool, broker: bool) -> NetworkPlan {
     let numbers = |ports: &[Located<u16>]| ports.iter().map(|port| port.value).collect();
     NetworkPlan {
         proxy_port: PROXY_PORT,
         unix_sockets: policy.allow_all_unix_sockets,
-        transparent,
+        transparent: namespaces && broker,
         allow_host_ports: numbers(&policy.allow_host_ports),
-        publish_ports: numbers(&policy.publish_ports),
+        publish_ports: if namespaces { numbers(&policy.publish_ports) } else { Vec::new() },
     }
 }
 

@@ -23,7 +23,10 @@ fn write_plan(plan: &Plan, out: &mut String) -> fmt::Result {
     }
     writeln!(out, "  {:<10} {} (removed at the end)", "TMPDIR", plan.files.private_tmp)?;
     writeln!(out, "network")?;
-    writeln!(out, "  own namespace; proxy on 127.0.0.1:{} inside", plan.network.proxy_port)?;
+    match plan.layers.namespaces {
+        true => writeln!(out, "  own namespace; proxy on 127.0.0.1:{} inside", plan.network.proxy_port)?,
+        false => writeln!(out, "  the host's; the broker leads connections to 127.0.0.1:{} to the proxy", plan.network.proxy_port)?,
+    }
     let sockets = match (plan.network.unix_sockets, plan.layers.user_notification) {
         (true, _) => "allowed",
         (false, true) => "denied, but the command's own and those that are listed",
@@ -41,9 +44,13 @@ fn write_plan(plan: &Plan, out: &mut String) -> fmt::Result {
     }
     writeln!(out, "layers")?;
     let scopes = if plan.layers.landlock_scopes { ", signals and abstract sockets kept inside" } else { "" };
+    let namespaces = if plan.layers.namespaces { "namespaces" } else { "no namespaces" };
     match plan.layers.landlock_abi {
-        0 => writeln!(out, "  namespaces, seccomp; no Landlock")?,
-        abi => writeln!(out, "  namespaces, seccomp, Landlock ABI {abi}{scopes}")?,
+        0 => writeln!(out, "  {namespaces}, seccomp; no Landlock")?,
+        abi => writeln!(out, "  {namespaces}, seccomp, Landlock ABI {abi}{scopes}")?,
+    }
+    if !plan.layers.namespaces {
+        writeln!(out, "  nothing is mounted: what is hidden or read-only above is held by name")?;
     }
     let names = if plan.layers.user_notification { "names are judged by the broker" } else { "no broker: objects only" };
     writeln!(out, "  {names}")?;

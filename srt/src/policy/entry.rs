@@ -206,6 +206,7 @@ mod tests {
             private_tmp: path("/tmp/srt-1/0"),
             terminal: false,
             platform: crate::host::Platform::Linux,
+            namespaces: true,
         }
     }
 

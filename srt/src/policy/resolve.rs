@@ -166,8 +166,9 @@ impl Rules<'_> {
             self.add_built_in(id, effect, path, why);
         }
         match self.facts.platform {
-            Platform::Linux => self.add_private_trees(),
-            Platform::MacOs => self.add_shared_devices(),
+            Platform::Linux if self.facts.namespaces => self.add_private_trees(),
+            Platform::Linux => self.add_shared_trees(),
+            Platform::MacOs => self.add_shared_devices(MACOS_DEVICES),
         }
     }
 
@@ -181,10 +182,26 @@ impl Rules<'_> {
         }
     }
 
+    /// The host's `/dev`, `/proc` and `/sys`: nothing of them is written, and of the devices, which file modes may open to this user, only those are read that every program uses.
+    fn add_shared_trees(&mut self) {
+        for (id, effect, name, why) in [
+            ("fs.dev", FsEffect::DenyRead, "dev", "rule: devices of the host"),
+            ("fs.host-proc", FsEffect::DenyWrite, "proc", "rule: the host's /proc"),
+            ("fs.sys", FsEffect::DenyWrite, "sys", "rule: switches of the kernel"),
+        ] {
+            self.add_built_in(id, effect, AbsPath::root().join(name), why);
+        }
+        self.add_shared_devices(LINUX_DEVICES);
+        for name in LINUX_DEVICES.iter().chain(DEVICE_LINKS) {
+            let path = AbsPath::root().join("dev").join(name);
+            self.add_built_in("fs.dev", FsEffect::AllowRead, path, "rule: devices that every program uses");
+        }
+    }
+
     /// The caller's own `/dev`: only what keeps nothing and leads to no device.
-    fn add_shared_devices(&mut self) {
+    fn add_shared_devices(&mut self, names: &[&str]) {
         let devices = AbsPath::root().join("dev");
-        for name in SHARED_DEVICES {
+        for name in names {
             self.add_built_in("fs.dev", FsEffect::AllowWrite, devices.join(name), "rule: devices that every program uses");
         }
     }
@@ -285,7 +302,7 @@ impl Rules<'_> {
         }
         let found = found?;
         if self.facts.platform == Platform::Linux {
-            check_private_area(list, &found.path)?;
+            check_private_area(list, &found.path, self.facts.namespaces)?;
         }
         let create = expanded.directory && expanded.pattern.is_none() && list.effect == FsEffect::AllowWrite;
         // What a denied name leads through must not be led elsewhere.
@@ -358,7 +375,7 @@ impl Rules<'_> {
             return Err(self.faults);
         }
         self.inventory.to_make = names::to_make(&policy, self.lookup);
-        self.inventory.points = scan::points(&policy, self.lookup, found);
+        self.inventory.points = scan::points(&policy, self.lookup, found, self.facts.namespaces);
         self.inventory.listings = scan::listings(&policy, &self.inventory.points, self.lookup);
         self.inventory.by_name_only = names::by_name_only(&policy, self.lookup);
         Ok((policy, self.inventory))
@@ -388,18 +405,30 @@ impl Rules<'_> {
     }
 }
 
+/// Devices of Linux that keep nothing, the caller's own terminal, and the maker of new ones.
+const LINUX_DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty", "ptmx"];
+
+/// Links below `/dev` to the caller's own descriptors.
+const DEVICE_LINKS: &[&str] = &["fd", "stdin", "stdout", "stderr"];
+
 /// Names below `/dev` of macOS that may be written: null and its like, the caller's own descriptors and terminal, and two that the system's libraries open.
-const SHARED_DEVICES: &[&str] = &["null", "zero", "random", "urandom", "tty", "stdout", "stderr", "fd", "dtracehelper", "autofs_nowait"];
+const MACOS_DEVICES: &[&str] = &["null", "zero", "random", "urandom", "tty", "stdout", "stderr", "fd", "dtracehelper", "autofs_nowait"];
 
 /// Names below `/dev` that every run has.
 const DEVICE_NAMES: &[&str] =
     &["null", "zero", "full", "random", "urandom", "tty", "stdin", "stdout", "stderr", "fd", "pts", "ptmx", "shm", "console"];
 
 /// `/dev` and `/proc` are made new for each run: an entry on them would be without effect, so it is refused unless it asks for what is there anyway.
-fn check_private_area(list: List, path: &AbsPath) -> Result<(), EntryFault> {
+///
+/// Without namespaces they are the host's, and no entry opens either as a whole.
+fn check_private_area(list: List, path: &AbsPath, namespaces: bool) -> Result<(), EntryFault> {
     let area = ["dev", "proc"].into_iter().find(|name| path.is_within(&AbsPath::root().join(name)));
     let Some(area) = area else { return Ok(()) };
     let below: Vec<_> = path.components().skip(1).collect();
+    if !namespaces {
+        let opens_all = matches!(list.effect, FsEffect::AllowRead | FsEffect::AllowWrite) && below.is_empty();
+        return if opens_all { Err(EntryFault::SharedArea(area)) } else { Ok(()) };
+    }
     let granted_anyway = match list.effect {
         FsEffect::AllowRead => true,
         FsEffect::AllowWrite => area == "dev" && below.first().is_none_or(|name| DEVICE_NAMES.iter().any(|device| name == device)),
@@ -414,6 +443,7 @@ enum EntryFault {
     Entry(EntryError),
     Lookup(io::Error),
     PrivateArea(&'static str),
+    SharedArea(&'static str),
 }
 
 impl EntryFault {
@@ -424,6 +454,9 @@ impl EntryFault {
             EntryFault::Lookup(error) => Fault::os(action, error),
             EntryFault::PrivateArea(area) => {
                 Fault::new(action, format_args!("/{area} is made new for each run, with nothing of the host's in it"))
+            }
+            EntryFault::SharedArea(area) => {
+                Fault::new(action, format_args!("without namespaces /{area} is the host's, and is not opened as a whole"))
             }
         };
         fault.from_origin(&entry.origin)

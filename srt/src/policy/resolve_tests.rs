@@ -22,6 +22,7 @@ fn facts() -> Facts {
         private_tmp: path("/tmp/srt-1000/0"),
         terminal: false,
         platform: crate::host::Platform::Linux,
+        namespaces: true,
     }
 }
 
@@ -219,6 +220,43 @@ fn a_missing_layer_is_a_gap_that_nothing_accepts() {
     }
     let plan = plan::build(&policy, &support().without("landlock")).unwrap();
     assert_eq!((plan.layers.landlock_abi, plan.gaps.len()), (0, 1));
+}
+
+#[test]
+fn without_namespaces_the_rest_must_be_whole_and_the_setting_must_say_so() {
+    let mut settings = settings([&[], &[], &[], &[]]);
+    settings.enable_weaker_nested_sandbox = Some(Located::new(true, Origin::Flag("--test")));
+    let refused = |settings: &Settings, layers: &[&str]| {
+        let support = layers.iter().fold(support(), |support, layer| support.without(layer));
+        let gaps = plan::build(&policy(&["/w/"], settings).unwrap(), &support).err().map(|gaps| gaps.0).unwrap_or_default();
+        gaps.iter().map(|gap| gap.name).collect::<Vec<_>>()
+    };
+    assert!(refused(&settings, &["user-namespaces"]).is_empty());
+    assert_eq!(refused(&settings, &["user-namespaces", "landlock-scopes"]), ["landlock-scopes"]);
+    for layer in ["landlock", "user-notification"] {
+        assert!(refused(&settings, &["user-namespaces", layer]).contains(&"user-namespaces"), "{layer}");
+    }
+    settings.accept_gaps = vec![Located::new("landlock-scopes".to_owned(), Origin::Flag("--test"))];
+    assert!(refused(&settings, &["user-namespaces", "landlock-scopes"]).is_empty());
+}
+
+#[test]
+fn without_namespaces_devices_and_proc_are_the_hosts() {
+    let table = ["/w/", "/dev/null", "/dev/disk0", "/proc/sys/"];
+    let shared = Facts { namespaces: false, ..facts() };
+    let resolved = |facts: &Facts, settings: &Settings| resolve(settings, facts, &Table::new(&table));
+    let policy = resolved(&shared, &settings([&[], &["/dev/disk0"], &["/", "/dev/null"], &[]])).unwrap();
+    let may = |access: Access, text: &str| policy.files.decide(&path(text), access).allowed;
+    assert_eq!(
+        ["/dev/null", "/dev/disk0", "/dev/sda", "/dev", "/dev/fd"].map(|text| may(Access::Read, text)),
+        [true, true, false, false, true]
+    );
+    assert_eq!(["/dev/null", "/dev/sda", "/proc/sys/x", "/w/x"].map(|text| may(Access::Write, text)), [true, false, false, true]);
+    // Landlock's roots are what the plan names.
+    assert!(policy.inventory.points.contains_key(&path("/dev/null")));
+    for whole in ["/dev", "/proc"] {
+        assert!(resolved(&shared, &settings([&[], &[whole], &[], &[]])).is_err(), "{whole}");
+    }
 }
 
 #[test]

@@ -58,10 +58,12 @@ impl Survey<'_> {
 }
 
 /// Every existing object that a rule names, protected names found below write roots, and the directories between them that must not move.
-pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, found: Vec<Found>) -> BTreeMap<AbsPath, Point> {
+///
+/// With `private` trees, `/dev` and `/proc` of the host are nothing that a rule could reach.
+pub(super) fn points(policy: &FsPolicy, lookup: &dyn PathLookup, found: Vec<Found>, private: bool) -> BTreeMap<AbsPath, Point> {
     let mut points = BTreeMap::from([(AbsPath::root(), Point { kind: FileKind::Directory, pinned: false, opened: false })]);
     for rule in policy.rules() {
-        let Some(path) = rule.path().filter(|path| !in_private_area(path)) else { continue };
+        let Some(path) = rule.path().filter(|path| !(private && in_private_area(path))) else { continue };
         let found = lookup.real_path(path).ok().and_then(|found| found.kind);
         // What is made just before the mounts counts as existing.
         if let Some(kind) = found.or(rule.create.then_some(FileKind::Directory)) {

@@ -54,7 +54,7 @@ pub(super) fn unpaced(listener: &std::net::TcpListener) {
 pub(super) fn unpaced(_listener: &std::net::TcpListener) {}
 
 /// One client. It may send anything, slowly or never; all it can gain is an error or the end of its connection.
-async fn connection(context: Rc<ProxyContext>, stream: TcpStream) {
+pub(super) async fn connection(context: Rc<ProxyContext>, stream: TcpStream) {
     let mut first = [0];
     let Ok(Ok(1)) = timeout(limits::FIRST_BYTE, stream.peek(&mut first)).await else {
         return;

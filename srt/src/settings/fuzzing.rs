@@ -93,6 +93,7 @@ fn facts() -> Facts {
     let env = [("ODD", "/w/[x]*"), ("REL", "a/b"), ("NONE", ""), ("HTTPS_PROXY", "http://u:p@proxy:3128")];
     Facts {
         platform: crate::host::Platform::Linux,
+        namespaces: true,
         uid: 1000,
         gid: 1000,
         home: Some(path("/home/ada")),

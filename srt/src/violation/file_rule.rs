@@ -18,6 +18,8 @@ pub(crate) fn file_advice(kind: Kind, target: &str, rule: Option<&FsRule>) -> Op
     match (kind, rule) {
         (_, Some(FsRule { matcher: Matcher::Protected(name), .. })) => Some(format!("add {:?} to unprotect", name.name)),
         (Kind::FsWrite, Some(rule)) if rule.id.0 == "fs.default-write" => Some(format!("add {target:?} to filesystem.allowWrite")),
+        // Device by device only.
+        (_, Some(rule)) if rule.path().is_some_and(|path| path.to_string() == target) && rule.id.0 == "fs.dev" => None,
         (Kind::FsRead | Kind::FsWrite | Kind::FsExec, Some(rule)) if rule.effect == FsEffect::DenyRead && !rule.absolute => {
             Some(format!("add {target:?} to filesystem.allowRead"))
         }

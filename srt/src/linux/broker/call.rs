@@ -3,7 +3,7 @@
 //! Pointers stay numbers here: what they lead to is read once, by [`super::caller`].
 
 use super::super::notify::Notification;
-use super::super::seccomp::NAMESPACE_FLAGS;
+use super::super::seccomp::{IOPRIO_WHO_PROCESS, NAMESPACE_FLAGS};
 
 /// A path argument: where it starts, and where its text is in the caller's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) enum Change {
 pub(super) enum Call {
     /// open(2) with write intent.
     Open { at: PathAt, flags: i32, mode: u32 },
-    /// open(2) for reading: it is observed, and performed by the kernel.
+    /// open(2) for reading. Where mounts hide what may not be read, it is only observed.
     Look { at: PathAt, flags: i32 },
     /// mkdir(2).
     MakeDirectory { at: PathAt, mode: u32 },
@@ -88,6 +88,10 @@ pub(super) enum Call {
     SharingClone,
     /// prlimit(2) of a process by its number.
     Limits { process: i32 },
+    /// listen(2).
+    Listen { socket: i32, backlog: i32 },
+    /// How a thread, by its number, is given a processor or a disk: sched_setscheduler(2), setpriority(2) and their relatives.
+    Schedule { thread: i32 },
     /// umask(2): observed.
     Umask,
     /// Anything else that the filter sends: it is refused.
@@ -138,7 +142,30 @@ impl Call {
             libc::SYS_umask => Call::Umask,
             libc::SYS_clone if word(0) & NAMESPACE_FLAGS == 0 => Call::SharingClone,
             libc::SYS_prlimit64 => Call::Limits { process: int(0) },
+            libc::SYS_listen => Call::Listen { socket: int(0), backlog: int(1) },
+            libc::SYS_sched_setaffinity | libc::SYS_sched_setparam | libc::SYS_sched_setscheduler | libc::SYS_sched_setattr => {
+                Call::Schedule { thread: int(0) }
+            }
+            libc::SYS_setpriority if word(0) == libc::PRIO_PROCESS => Call::Schedule { thread: int(1) },
+            libc::SYS_ioprio_set if word(0) == IOPRIO_WHO_PROCESS => Call::Schedule { thread: int(1) },
             number => legacy(number, a).unwrap_or(Call::Refused),
+        }
+    }
+}
+
+impl Call {
+    /// The paths that it is about, where it would change something.
+    pub(super) fn changed_paths(&self) -> [Option<PathAt>; 2] {
+        match *self {
+            Call::Open { at, .. }
+            | Call::MakeDirectory { at, .. }
+            | Call::MakeNode { at, .. }
+            | Call::Remove { at, .. }
+            | Call::Symlink { at, .. }
+            | Call::Truncate { at, .. }
+            | Call::Change { subject: Subject::Path { at, .. }, .. } => [Some(at), None],
+            Call::Rename { from, to, .. } | Call::Link { from, to, .. } => [Some(from), Some(to)],
+            _ => [None, None],
         }
     }
 }

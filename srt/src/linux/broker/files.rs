@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::call::{PathAt, WRITE_INTENT};
+use super::call::{Call, PathAt, WRITE_INTENT};
 use super::judge::{self, Need, Verdict};
 use super::resolve::{Followed, Place, own_link, real_path};
 use super::stop::{Denial, Stop, Target};
@@ -226,7 +226,7 @@ fn reopen(work: &Work<'_>, policy: &FsPolicy, place: &Place, object: OwnedFd, op
         return Ok(finish(super::terminal::open(&work.caller, opening.flags)?, opening));
     }
     // What the caller can write through a descriptor, it may open by the descriptor's name.
-    if !work.holds_for_writing(place, &object) {
+    if !work.holds(place, &object, OFlags::RDONLY) {
         judge::admit_object(policy, &object)?;
     }
     let name = std::ffi::CString::new(own_link(object.as_fd())).map_err(|_| Errno::INVAL)?;
@@ -251,6 +251,54 @@ fn nameless(work: &Work<'_>, policy: &FsPolicy, directory: OwnedFd, opening: Ope
     let file = rustix::fs::openat(&directory, c".", OFlags::from_bits_retain(flags as u32), mode(opening.mode))
         .map_err(|errno| judge::explain_object(policy, &directory, errno))?;
     Ok(finish(file, opening))
+}
+
+/// An open for reading, where no mount hides what may not be read: performed here, by the name that was judged.
+pub(super) fn read(work: &Work<'_>, at: PathAt, flags: i32) -> Result<Effect, Stop> {
+    debug_assert_eq!(flags & WRITE_INTENT, 0);
+    open_judged(work, at, flags).map_err(Stop::of_reading)
+}
+
+fn open_judged(work: &Work<'_>, at: PathAt, flags: i32) -> Result<Effect, Stop> {
+    let policy = work.policy();
+    let opening = Opening { flags, mode: 0 };
+    let mut resolver = work.resolver();
+    let mut place = resolver.place(at)?;
+    work.caller.check()?;
+    loop {
+        judge::admit_reading(&policy, &place)?;
+        match open_for_reading(work, &place, opening) {
+            Ok(file) => return Ok(finish(file, opening)),
+            Err(Errno::LOOP) if opening.follows() => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        match resolver.follow(&place)? {
+            Some(Followed::Place(next)) => place = next,
+            Some(Followed::Object(object)) => return reread(work, &policy, &place, object, opening),
+            None => return Err(Errno::LOOP.into()),
+        }
+    }
+}
+
+fn open_for_reading(work: &Work<'_>, place: &Place, opening: Opening) -> Result<OwnedFd, Errno> {
+    if place.path.as_bytes() == b"/dev/tty" {
+        return super::terminal::open(&work.caller, opening.flags);
+    }
+    let must_be = if place.directory { libc::O_DIRECTORY } else { 0 };
+    let opening = Opening { flags: opening.flags | must_be, ..opening };
+    open_patiently(work, place.parent.as_fd(), &place.name, opening, ResolveFlags::NO_SYMLINKS)
+}
+
+/// `/dev/stdin`, `/proc/self/fd/3`, `/proc/self/exe`: what the caller reads through a descriptor it may open by the descriptor's name; anything else is judged by the name that it has.
+fn reread(work: &Work<'_>, policy: &FsPolicy, place: &Place, object: OwnedFd, opening: Opening) -> Result<Effect, Stop> {
+    if super::terminal::is_tty(&object) {
+        return Ok(finish(super::terminal::open(&work.caller, opening.flags)?, opening));
+    }
+    if !work.holds(place, &object, OFlags::WRONLY) {
+        judge::admit_object_reading(policy, &object)?;
+    }
+    let name = std::ffi::CString::new(own_link(object.as_fd())).map_err(|_| Errno::INVAL)?;
+    Ok(finish(open_patiently(work, CWD, &name, opening, ResolveFlags::empty())?, opening))
 }
 
 /// An open for reading, where those are watched: what the policy hides is told of. The kernel performs it: it is the mounts that deny.
@@ -313,6 +361,22 @@ fn seen(work: &Work<'_>, at: PathAt, flags: i32) -> Seen {
     }
 }
 
+/// A call that could not be resolved because a directory on its way is hidden: the policy's denial.
+pub(super) fn explain_closed_way(work: &Work<'_>, call: Call, stop: Stop) -> Stop {
+    if !matches!(stop, Stop::Errno(Errno::ACCESS)) {
+        return stop;
+    }
+    let policy = work.policy();
+    let hidden = call.changed_paths().into_iter().flatten().find_map(|at| {
+        let closed = matches!(work.resolver().place(at), Err(Stop::Errno(Errno::ACCESS)));
+        closed.then(|| hidden_above(work, &policy, at)).flatten()
+    });
+    match hidden {
+        Some(path) => Denial::by(policy.decide(&path, crate::policy::Access::Read).rule, Errno::ACCESS, path.clone()).into(),
+        None => stop,
+    }
+}
+
 /// A path through a hidden directory cannot be resolved: judged as it is written.
 fn hidden_above(work: &Work<'_>, policy: &FsPolicy, at: PathAt) -> Option<AbsPath> {
     let text = work.caller.text(at.text).ok()?;
@@ -326,14 +390,14 @@ fn hidden_above(work: &Work<'_>, policy: &FsPolicy, at: PathAt) -> Option<AbsPat
 }
 
 impl Work<'_> {
-    /// Is the caller's descriptor of that number open for writing, and of this very object? The entry in `/proc` is of the process, which may have put another there since.
-    fn holds_for_writing(&self, place: &Place, object: &OwnedFd) -> bool {
+    /// Is the caller's descriptor of that number of this very object, and open for more than this one access mode (`O_RDONLY`, `O_WRONLY`)? The entry in `/proc` is of the process,
+    /// which may have put another there since.
+    fn holds(&self, place: &Place, object: &OwnedFd, only: OFlags) -> bool {
         let number = || place.name.to_str().ok()?.parse::<i32>().ok();
         let copy = number().and_then(|number| self.caller.descriptor(number).ok());
         copy.is_some_and(|copy| {
             same_object(&copy, object)
-                && rustix::fs::fcntl_getfl(&copy)
-                    .is_ok_and(|flags| flags & OFlags::ACCMODE != OFlags::RDONLY && !flags.contains(OFlags::PATH))
+                && rustix::fs::fcntl_getfl(&copy).is_ok_and(|flags| flags & OFlags::ACCMODE != only && !flags.contains(OFlags::PATH))
         })
     }
 }

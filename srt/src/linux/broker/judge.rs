@@ -62,11 +62,40 @@ pub(super) fn admit(policy: &FsPolicy, place: &Place, need: Need) -> Result<(), 
 }
 
 /// The refusal by a rule, unless the call would have failed without it.
+///
+/// What covers an object that may not be read has modes of its own, which say nothing of the object: only whether there is one counts then.
 pub(super) fn refuse(rule: &FsRule, place: &Place, need: Need) -> Stop {
-    match would_fail(place, need) {
+    let failure = if rule.effect == FsEffect::DenyRead { is_missing_or_taken(place, need) } else { would_fail(place, need) };
+    match failure {
         Some(errno) => errno.into(),
         None => Denial::by(rule, errno_of(rule), place.path.clone()).into(),
     }
+}
+
+/// May the place be read? What is not there is the kernel's to say, where its directory may be read.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn admit_reading(policy: &FsPolicy, place: &Place) -> Result<(), Stop> {
+    let verdict = policy.decide(&place.path, Access::Read);
+    if verdict.allowed {
+        return Ok(());
+    }
+    let shown = place.path.parent().is_some_and(|parent| policy.decide(&parent, Access::Read).allowed);
+    match place.object() {
+        Err(errno) if shown => Err(errno.into()),
+        _ => Err(Denial::reading(verdict.rule, place.path.clone()).into()),
+    }
+}
+
+/// As [`admit_reading`], for an object that is held open.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn admit_object_reading(policy: &FsPolicy, object: &OwnedFd) -> Result<(), Stop> {
+    let Some(path) = named(object)? else { return Ok(()) };
+    let verdict = policy.decide(&path, Access::Read);
+    if verdict.allowed { Ok(()) } else { Err(Denial::reading(verdict.rule, path).into()) }
 }
 
 /// A call that the kernel refused: by the policy, whose read-only mounts and Landlock rules it met, or for a reason of its own.
@@ -148,6 +177,15 @@ fn is_on_read_only_mount(object: &OwnedFd) -> bool {
     rustix::fs::fstatvfs(object).is_ok_and(|info| info.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
+/// The error of a call that wants a name to be free, or not.
+fn is_missing_or_taken(place: &Place, need: Need) -> Option<Errno> {
+    match (need, place.object()) {
+        (Need::Free, Ok(_)) => Some(Errno::EXIST),
+        (Need::Removed | Need::Content | Need::Metadata, Err(errno)) => Some(errno),
+        _ => None,
+    }
+}
+
 /// The error of a call whatever the policy says; read-only mounts are the policy's, so `EROFS` is none.
 fn would_fail(place: &Place, need: Need) -> Option<Errno> {
     let found = rustix::fs::statat(&place.parent, &*place.name, AtFlags::SYMLINK_NOFOLLOW);
@@ -162,7 +200,18 @@ fn would_fail(place: &Place, need: Need) -> Option<Errno> {
         (Need::Free | Need::Any | Need::Replaced, Err(Errno::NOENT)) | (Need::Removed | Need::Replaced, Ok(_)) => {}
         (_, Err(errno)) => return Some(errno),
     }
+    if matches!(need, Need::Removed | Need::Replaced) && is_held_by_sticky_directory(place) {
+        return Some(Errno::PERM);
+    }
     lacks(place, c".", Permission::WRITE_OK | Permission::EXEC_OK)
+}
+
+/// In a sticky directory, whose neither it nor the file is removes nothing (unlink(2)).
+fn is_held_by_sticky_directory(place: &Place) -> bool {
+    const STICKY: u32 = 0o1000;
+    let own = rustix::process::geteuid().as_raw();
+    let (Ok(directory), Ok(object)) = (rustix::fs::fstat(&place.parent), place.object().and_then(rustix::fs::fstat)) else { return false };
+    directory.st_mode & STICKY != 0 && directory.st_uid != own && object.st_uid != own
 }
 
 fn lacks(place: &Place, name: &std::ffi::CStr, wanted: Permission) -> Option<Errno> {

@@ -168,9 +168,11 @@ fn destination(work: &Work<'_>, outlet: &Outlet, bytes: Vec<u8>) -> Result<(Vec<
     match Address::parse(&bytes, datagrams) {
         // A stream is where it was connected to. Connecting by a first message (TCP Fast Open) would be a connect that nobody asked about.
         Address::Inet(_) if outlet.kind == SocketType::STREAM && outlet.flags & libc::MSG_FASTOPEN != 0 => Err(Errno::OPNOTSUPP.into()),
-        Address::Inet(target) if datagrams && !is_own(target.ip()) && target.port() != DNS => {
+        Address::Inet(target) if datagrams && (work.broker.spec.on_host || !is_own(target.ip()) && target.port() != DNS) => {
             match admission(work, &outlet.socket, false, target)? {
                 Answer::Refused(errno) => Err(Errno::from_raw_os_error(errno).into()),
+                // It would leave as it is.
+                Answer::Proceed if work.broker.spec.on_host => Err(Errno::CONNREFUSED.into()),
                 Answer::Proceed | Answer::Redirected(_) => Ok((bytes, None)),
             }
         }

@@ -31,6 +31,7 @@ mod names;
 mod peers;
 mod pool;
 mod resolve;
+mod shared_network;
 mod sockets;
 mod stop;
 mod terminal;
@@ -68,6 +69,8 @@ pub struct BrokerSpec {
     pub unix_sockets: Vec<crate::policy::Matcher>,
     /// Ports of the sandbox's loopback that lead to the host's.
     pub host_ports: Vec<u16>,
+    /// There are no namespaces: files that may not be read are held by name, and so is everything about the network and about other processes.
+    pub on_host: bool,
 }
 
 /// The broker of one run.
@@ -82,6 +85,7 @@ pub(super) struct Broker {
     pool: Pool,
     peers: Peers,
     masks: masks::Masks,
+    servers: shared_network::Servers,
     foreign_proc: bool,
     /// Held by whoever moves or links names.
     names: Mutex<()>,
@@ -94,7 +98,8 @@ impl Broker {
     /// No thread can be made.
     pub(super) fn start(listener: Listener, policy: FsPolicy, spec: BrokerSpec, desk: Arc<Desk>) -> Result<Arc<Broker>, Errno> {
         let root = rustix::fs::openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        let foreign_proc = rustix::fs::readlink("/proc/self", Vec::new())?.to_bytes() != b"1";
+        let own_number = rustix::process::getpid().as_raw_nonzero().to_string();
+        let foreign_proc = rustix::fs::readlink("/proc/self", Vec::new())?.to_bytes() != own_number.as_bytes();
         let broker = Arc::new_cyclic(|this| Broker {
             this: this.clone(),
             listener,
@@ -105,6 +110,7 @@ impl Broker {
             pool: Pool::default(),
             peers: Peers::default(),
             masks: masks::Masks::default(),
+            servers: shared_network::Servers::default(),
             foreign_proc,
             names: Mutex::new(()),
         });
@@ -133,7 +139,8 @@ impl Broker {
     fn serve(&self, notification: Notification) {
         let work = Work { broker: self, caller: caller::Caller::new(&self.listener, notification, self.foreign_proc) };
         let id = notification.id;
-        match perform(&work, Call::of(&notification)) {
+        let call = Call::of(&notification);
+        match perform(&work, call).map_err(|stop| files::explain_closed_way(&work, call, stop)) {
             Ok(Effect::Value(value)) => self.listener.answer(id, Ok(value)),
             Ok(Effect::Descriptor { file, close_on_exec }) => {
                 let given = self.listener.give(id, file.as_fd(), close_on_exec);
@@ -156,6 +163,7 @@ fn perform(work: &Work<'_>, call: Call) -> Result<Effect, Stop> {
     let alone = || work.broker.names.lock().unwrap_or_else(PoisonError::into_inner);
     match call {
         Call::Open { at, flags, mode } => files::open(work, at, Opening { flags, mode }),
+        Call::Look { at, flags } if work.broker.spec.on_host => files::read(work, at, flags),
         Call::Look { at, flags } => files::look(work, at, flags),
         Call::MakeDirectory { at, mode } => names::make_directory(work, at, mode),
         Call::MakeNode { at, mode, device } => names::make_node(work, at, mode, device),
@@ -193,12 +201,28 @@ fn perform(work: &Work<'_>, call: Call) -> Result<Effect, Stop> {
         }
         // Limits of `init`, by the number of any of its threads, would keep it from its work. Registers hold the number, so nobody can change it any more.
         Call::Limits { process } if is_own_thread(process) => Err(work.refused(Errno::PERM, "syscall.filter").into()),
+        Call::Limits { process } if work.broker.spec.on_host => within(work, process),
         Call::Limits { .. } => Ok(Effect::LetGo),
+        Call::Listen { socket, backlog } => shared_network::listen(work, socket, backlog),
+        Call::Schedule { thread } => within(work, thread),
         Call::Umask => {
             work.broker.masks.forget(work.caller.group().ok());
             Ok(Effect::LetGo)
         }
         Call::Refused => Err(work.refused(Errno::PERM, "syscall.filter").into()),
+    }
+}
+
+/// A call about a thread of the sandbox, where the caller's numbers could mean any of the host's. The number is in a register.
+fn within(work: &Work<'_>, thread: i32) -> Result<Effect, Stop> {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    if thread == 0 || super::processes::is_below(thread, own) {
+        return Ok(Effect::LetGo);
+    }
+    if std::path::Path::new(&format!("/proc/{thread}")).exists() {
+        Err(work.refused(Errno::PERM, "syscall.other-process").into())
+    } else {
+        Err(Errno::SRCH.into())
     }
 }
 

@@ -18,6 +18,7 @@ use super::address::{Address, MAX_LENGTH, is_own, with_port};
 use super::judge::{self, Need};
 use super::peers;
 use super::resolve::{Base, Place};
+use super::shared_network;
 use super::stop::Stop;
 use super::work::{Effect, Work};
 use crate::policy::AbsPath;
@@ -33,7 +34,7 @@ pub(super) fn copy_address(work: &Work<'_>, address: u64, length: u64) -> Result
 }
 
 /// A call that takes a socket, an address and its length.
-fn call_with(number: libc::c_long, socket: BorrowedFd<'_>, address: &[u8]) -> Result<i64, Errno> {
+pub(super) fn call_with(number: libc::c_long, socket: BorrowedFd<'_>, address: &[u8]) -> Result<i64, Errno> {
     // SAFETY: the address is a buffer of ours of that length.
     unsafe { raw(number, [socket.as_raw_fd() as usize, address.as_ptr() as usize, address.len(), 0, 0, 0]) }
 }
@@ -68,6 +69,9 @@ pub(super) fn is_nonblocking(socket: &OwnedFd) -> bool {
 
 /// Where a connection to `target` is really made.
 fn route(work: &Work<'_>, socket: &OwnedFd, address: Vec<u8>, target: SocketAddr) -> Result<Vec<u8>, Stop> {
+    if work.broker.spec.on_host {
+        return shared_network::route(work, socket, address, target);
+    }
     let for_host = work.broker.spec.host_ports.contains(&target.port());
     if is_own(target.ip()) && !for_host {
         return Ok(address);
@@ -95,7 +99,7 @@ pub(super) fn admission(work: &Work<'_>, socket: &OwnedFd, stream: bool, target:
 }
 
 /// A connection is being made or was made already: the kernel's answer does not depend on the address then.
-fn is_under_way(socket: &OwnedFd) -> bool {
+pub(super) fn is_under_way(socket: &OwnedFd) -> bool {
     const CLOSED: u8 = 7;
     tcp_state(socket).is_some_and(|state| state != CLOSED)
 }
@@ -141,8 +145,10 @@ pub(super) fn bind(work: &Work<'_>, socket: i32, address: u64, length: u64) -> R
     let socket = work.caller.descriptor(socket)?;
     let bytes = copy_address(work, address, length)?;
     work.caller.check()?;
-    match Address::parse(&bytes, false) {
+    // Without a family, an address can mean every IPv4 address of the host (bind(2) on Linux).
+    match Address::parse(&bytes, work.broker.spec.on_host) {
         Address::Path(path) => bind_path(work, &socket, &bytes, &path),
+        Address::Inet(own) if work.broker.spec.on_host => shared_network::bind(work, &socket, &bytes, own),
         Address::Inet(_) | Address::Other => Ok(Effect::Value(call_with(libc::SYS_bind, socket.as_fd(), &bytes)?)),
     }
 }

@@ -43,9 +43,24 @@ impl Denial {
         Denial { errno, target: Target::Write(path), rule: rule.id.to_string() }
     }
 
+    /// By a rule on reading.
+    pub(super) fn reading(rule: &FsRule, path: AbsPath) -> Self {
+        Denial { errno: Errno::ACCESS, target: Target::Read(path), rule: rule.id.to_string() }
+    }
+
     /// By a rule that no settings hold.
     pub(super) fn builtin(errno: Errno, path: AbsPath, rule: &str) -> Self {
         Denial { errno, target: Target::Write(path), rule: rule.to_owned() }
+    }
+}
+
+impl Stop {
+    /// The same, of a call that only reads: entries of other processes are refused whatever is asked of them.
+    pub(super) fn of_reading(self) -> Self {
+        match self {
+            Stop::Denied(Denial { errno, target: Target::Write(path), rule }) => Denial { errno, target: Target::Read(path), rule }.into(),
+            stop => stop,
+        }
     }
 }
 

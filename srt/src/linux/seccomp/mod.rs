@@ -14,12 +14,13 @@ mod table;
 mod tests;
 
 pub(super) use program::compile;
-pub(super) use table::{FilterSpec, NAMESPACE_FLAGS};
+pub(super) use table::{FilterSpec, IOPRIO_WHO_PROCESS, NAMESPACE_FLAGS};
 
 /// Every call that may reach the broker.
 #[cfg(test)]
 pub(super) fn stopped_calls() -> impl Iterator<Item = libc::c_long> {
-    let spec = FilterSpec { broker: true, watch_reads: true, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
+    let spec =
+        FilterSpec { broker: true, watch_reads: true, on_host: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
     table::table(spec)
         .into_iter()
         .filter(|(_, action)| !matches!(action, table::Action::Refuse(errno) if *errno != table::EPERM))
@@ -28,7 +29,8 @@ pub(super) fn stopped_calls() -> impl Iterator<Item = libc::c_long> {
 
 /// Every call that the filter refuses by itself where there is no broker.
 pub(super) fn refused_calls() -> impl Iterator<Item = libc::c_long> {
-    let spec = FilterSpec { broker: false, watch_reads: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
+    let spec =
+        FilterSpec { broker: false, watch_reads: false, on_host: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
     table::table(spec)
         .into_iter()
         .filter(|(_, action)| matches!(action, table::Action::Refuse(table::EPERM) | table::Action::RefuseIf(_)))
@@ -37,7 +39,8 @@ pub(super) fn refused_calls() -> impl Iterator<Item = libc::c_long> {
 
 /// Does the filter of a run without a broker refuse this call, with these arguments? What a caller may not do for another reason is none of ours.
 pub fn filter_refuses(call: libc::c_long, arguments: &[u64; 6]) -> bool {
-    let spec = FilterSpec { broker: false, watch_reads: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
+    let spec =
+        FilterSpec { broker: false, watch_reads: false, on_host: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
     table::table(spec).iter().filter(|(number, _)| *number == call).any(|(_, action)| match action {
         table::Action::Refuse(errno) => *errno == table::EPERM,
         table::Action::RefuseIf(tests) => tests.iter().any(|test| test.holds(arguments)),

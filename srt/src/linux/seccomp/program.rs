@@ -2,7 +2,7 @@
 
 use seccompiler::sock_filter;
 
-use super::table::{Action, CREATES, ENOSYS, EPERM, FilterSpec, Test, table};
+use super::table::{Action, CREATES, ENOSYS, EPERM, FilterSpec, KIND_MASK, Test, table};
 
 // Offsets in struct seccomp_data.
 const NUMBER: u32 = 0;
@@ -108,6 +108,15 @@ fn code(test: Test, hit: u32) -> Vec<sock_filter> {
             // Another first argument: past the load, the comparisons and the refusal.
             program.push(jump(libc::BPF_JEQ, first, 0, distance(tail.len() + 2)));
             program.push(load(argument_offset(2)));
+            program.extend(tail);
+        }
+        Test::FirstAndKind { first, kinds } => {
+            let tail = none_equal(kinds);
+            program.push(load(argument_offset(0)));
+            // Past the load, the mask, the comparisons and the refusal.
+            program.push(jump(libc::BPF_JEQ, first, 0, distance(tail.len() + 3)));
+            program.push(load(argument_offset(1)));
+            program.push(statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, KIND_MASK));
             program.extend(tail);
         }
         Test::FirstTwo { first, second } => {

@@ -7,6 +7,8 @@ pub struct FilterSpec {
     pub broker: bool,
     /// Does the broker also look at opens for reading (`violations.reads`)?
     pub watch_reads: bool,
+    /// Are network, processes and IPC the host's? Then what namespaces keep inside elsewhere is refused here, or judged by the broker.
+    pub on_host: bool,
     /// May UNIX sockets be made?
     pub unix_sockets: bool,
     /// Does nothing else keep `kill(0, …)` from reaching the caller's process group outside (Landlock below ABI 6)?
@@ -40,6 +42,8 @@ pub(super) enum Test {
     NoneOf { argument: u8, values: &'static [u32] },
     /// The first argument is `first`, and the third is none of the list.
     FirstAndThird { first: u32, third: &'static [u32] },
+    /// The first argument is `first`, and the second, without the flags that sockets take there, is none of the list.
+    FirstAndKind { first: u32, kinds: &'static [u32] },
     /// The first two arguments are these.
     FirstTwo { first: u32, second: u32 },
     /// The flags of an open that makes a file, with a mode that has any of these bits. Without such a flag the mode is whatever the register held.
@@ -66,6 +70,7 @@ impl Test {
             Test::OneOf { argument, mask, values } => values.contains(&(low(argument) & mask)),
             Test::NoneOf { argument, values } => !values.contains(&low(argument)),
             Test::FirstAndThird { first, third } => low(0) == first && !third.contains(&low(2)),
+            Test::FirstAndKind { first, kinds } => low(0) == first && !kinds.contains(&(low(1) & KIND_MASK)),
             Test::FirstTwo { first, second } => low(0) == first && low(1) == second,
             Test::CreatesWith { flags, mode, bits } => low(flags) & CREATES != 0 && low(mode) & bits != 0,
             Test::Opens { flags, bits } => low(flags) & bits != 0 && low(flags) & libc::O_PATH as u32 == 0,
@@ -75,6 +80,9 @@ impl Test {
         }
     }
 }
+
+/// The bits of a socket's type that are no flags (`SOCK_TYPE_MASK`).
+pub(super) const KIND_MASK: u32 = 0xf;
 
 pub(super) const EPERM: u16 = libc::EPERM as u16;
 pub(super) const ENOSYS: u16 = libc::ENOSYS as u16;
@@ -135,6 +143,18 @@ const SOCKET_WITHOUT_UNIX: &[Test] = &[
     Test::FirstAndThird { first: INET6, third: INET_PROTOCOLS },
     Test::FirstAndThird { first: NETLINK, third: NETLINK_ROUTE },
 ];
+/// Streams and datagrams alone: the broker sees where those go.
+const SOCKET_ON_HOST: &[Test] = &[
+    Test::NoneOf { argument: 0, values: &[UNIX, INET, INET6, NETLINK] },
+    Test::FirstAndKind { first: INET, kinds: HOST_KINDS },
+    Test::FirstAndKind { first: INET6, kinds: HOST_KINDS },
+    Test::FirstAndThird { first: INET, third: HOST_PROTOCOLS },
+    Test::FirstAndThird { first: INET6, third: HOST_PROTOCOLS },
+    Test::FirstAndThird { first: NETLINK, third: NETLINK_ROUTE },
+];
+const HOST_KINDS: &[u32] = &[libc::SOCK_STREAM as u32, libc::SOCK_DGRAM as u32];
+/// TCP, UDP, MPTCP.
+const HOST_PROTOCOLS: &[u32] = &[0, 6, 17, 262];
 /// A datagram pair can be pointed at any named socket by a second `connect` or by `sendto`; stream and seqpacket pairs cannot.
 const SOCKETPAIR_WITHOUT_UNIX: &[Test] = &[
     Test::NoneOf { argument: 0, values: &[UNIX] },
@@ -215,6 +235,10 @@ pub(super) fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
             Action::RefuseIf(if unix_sockets { &[Test::NoneOf { argument: 0, values: &[UNIX] }] } else { SOCKETPAIR_WITHOUT_UNIX }),
         ),
     ];
+    if spec.on_host {
+        rows.retain(|(number, _)| !HOST_ROWS.iter().any(|(own, _)| own == number));
+        rows.extend(HOST_ROWS);
+    }
     if spec.refuse_group_kill {
         rows.push((libc::SYS_kill, Action::RefuseIf(&[Test::OneOf { argument: 0, mask: u32::MAX, values: &[0] }])));
     }
@@ -225,6 +249,34 @@ pub(super) fn table(spec: FilterSpec) -> Vec<(libc::c_long, Action)> {
     }
     rows
 }
+
+/// Without namespaces. IPC objects are everybody's; a server could be reached from outside; SCTP connects by calls of its own; and what changes how a process runs must not be
+/// about one of the host's.
+const HOST_ROWS: &[(libc::c_long, Action)] = &[
+    (libc::SYS_shmget, Action::Refuse(ENOSYS)),
+    (libc::SYS_shmat, Action::Refuse(ENOSYS)),
+    (libc::SYS_shmctl, Action::Refuse(ENOSYS)),
+    (libc::SYS_semget, Action::Refuse(ENOSYS)),
+    (libc::SYS_semop, Action::Refuse(ENOSYS)),
+    (libc::SYS_semtimedop, Action::Refuse(ENOSYS)),
+    (libc::SYS_semctl, Action::Refuse(ENOSYS)),
+    (libc::SYS_msgget, Action::Refuse(ENOSYS)),
+    (libc::SYS_msgsnd, Action::Refuse(ENOSYS)),
+    (libc::SYS_msgrcv, Action::Refuse(ENOSYS)),
+    (libc::SYS_msgctl, Action::Refuse(ENOSYS)),
+    (libc::SYS_mq_open, Action::Refuse(ENOSYS)),
+    (libc::SYS_mq_unlink, Action::Refuse(ENOSYS)),
+    (libc::SYS_listen, Action::Ask),
+    (libc::SYS_socket, Action::RefuseIf(SOCKET_ON_HOST)),
+    (libc::SYS_sched_setaffinity, Action::AskIf(&[OTHERS])),
+    (libc::SYS_sched_setparam, Action::AskIf(&[OTHERS])),
+    (libc::SYS_sched_setscheduler, Action::AskIf(&[OTHERS])),
+    (libc::SYS_sched_setattr, Action::AskIf(&[OTHERS])),
+    (libc::SYS_setpriority, Action::AskIf(&[Test::NoneOf { argument: 0, values: &[libc::PRIO_PROCESS] }, SECOND_IS_OTHER])),
+    (libc::SYS_ioprio_set, Action::AskIf(&[Test::NoneOf { argument: 0, values: &[IOPRIO_WHO_PROCESS] }, SECOND_IS_OTHER])),
+];
+const SECOND_IS_OTHER: Test = Test::NoneOf { argument: 1, values: &[0] };
+pub(in crate::linux) const IOPRIO_WHO_PROCESS: u32 = 1;
 
 const WRITES: i32 = super::super::broker::WRITE_INTENT;
 

@@ -6,12 +6,12 @@ use super::program::{ASK, NATIVE, UNREVIEWED, compile, refusal};
 use super::table::{Action, ENOSYS, EPERM, FilterSpec, INET, UNIX, table};
 
 const ALL: FilterSpec =
-    FilterSpec { broker: false, watch_reads: false, unix_sockets: true, refuse_group_kill: false, refuse_set_id: false };
+    FilterSpec { broker: false, watch_reads: false, on_host: false, unix_sockets: true, refuse_group_kill: false, refuse_set_id: false };
 const BROKER: FilterSpec =
-    FilterSpec { broker: true, watch_reads: false, unix_sockets: false, refuse_group_kill: false, refuse_set_id: true };
+    FilterSpec { broker: true, watch_reads: false, on_host: false, unix_sockets: false, refuse_group_kill: false, refuse_set_id: true };
 const READS: FilterSpec = FilterSpec { watch_reads: true, ..BROKER };
 const CLOSED: FilterSpec =
-    FilterSpec { broker: false, watch_reads: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
+    FilterSpec { broker: false, watch_reads: false, on_host: false, unix_sockets: false, refuse_group_kill: true, refuse_set_id: true };
 
 /// An interpreter for the instructions that `compile` emits: independent of it, and of the kernel.
 fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64; 6]) -> (u32, usize) {
@@ -113,6 +113,31 @@ fn opens_go_to_the_broker_by_their_intent() {
     for harmless in [libc::O_RDONLY, libc::O_DIRECTORY, libc::O_APPEND, libc::O_CLOEXEC | libc::O_NONBLOCK] {
         assert_eq!(flags(harmless), ALLOW, "{harmless:#x}");
     }
+}
+
+#[test]
+fn on_the_host_nothing_is_shared_with_its_other_processes() {
+    const HOST: FilterSpec = FilterSpec { on_host: true, ..READS };
+    for number in [libc::SYS_shmget, libc::SYS_semop, libc::SYS_msgrcv, libc::SYS_mq_open] {
+        assert_eq!(verdict(HOST, number, &[]), refusal(ENOSYS), "call {number}");
+    }
+    // Of one's own thread, nobody is asked.
+    for number in [libc::SYS_sched_setaffinity, libc::SYS_sched_setparam, libc::SYS_sched_setscheduler, libc::SYS_sched_setattr] {
+        assert_eq!([0, 7, 1 << 32].map(|thread| verdict(HOST, number, &[thread])), [ALLOW, ASK, ALLOW], "call {number}");
+    }
+    let priority = |which: u64, who: u64| [libc::SYS_setpriority, libc::SYS_ioprio_set].map(|call| verdict(HOST, call, &[which, who]));
+    assert_eq!((priority(0, 0), priority(1, 0), priority(2, 0)), ([ALLOW, ASK], [ASK, ALLOW], [ASK, ASK]));
+    assert_eq!((priority(0, 7), priority(1, 7)), ([ASK, ASK], [ASK, ASK]));
+    assert_eq!(verdict(HOST, libc::SYS_listen, &[3, 5]), ASK);
+    let socket = |family: u32, kind: i32, protocol: u64| verdict(HOST, libc::SYS_socket, &[family.into(), kind as u64, protocol]);
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    for family in [INET, libc::AF_INET6 as u32] {
+        assert_eq!([0, 6, 262].map(|protocol| socket(family, libc::SOCK_STREAM | flags, protocol)), [ALLOW; 3]);
+        assert_eq!([0, 17].map(|protocol| socket(family, libc::SOCK_DGRAM | flags, protocol)), [ALLOW; 2]);
+        assert_eq!([1, 33, 58, 132, 136].map(|protocol| socket(family, libc::SOCK_DGRAM, protocol)), [ASK; 5]);
+        assert_eq!([libc::SOCK_RAW, libc::SOCK_SEQPACKET | flags, libc::SOCK_RDM].map(|kind| socket(family, kind, 0)), [ASK; 3]);
+    }
+    assert_eq!(socket(UNIX, libc::SOCK_SEQPACKET, 0), ALLOW);
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::Transparent;
 use super::destination::{Destination, canonical};
 use super::pending::{Admitted, Upstream};
-use crate::proxy::listener::{ACCEPT_PAUSE, unpaced};
+use crate::proxy::listener::{self, ACCEPT_PAUSE, unpaced};
 use crate::proxy::relay::Broken;
 use crate::proxy::stream::{Peer, Stream};
 use crate::proxy::tunnel;
@@ -52,8 +53,16 @@ impl Transparent {
         let Admitted { destination, upstream, place: _place, .. } = admitted;
         // The program may have written already, and ended.
         let leaving = self.context.leaving.begin();
-        let Some(upstream) = opened(upstream).await else {
-            return reset_when_dropped(&client);
+        let upstream = match upstream {
+            Upstream::Proxy => {
+                drop(leaving);
+                return listener::connection(self.context.clone(), client).await;
+            }
+            Upstream::Open(peer) => peer,
+            Upstream::Dialling(task) => match dialled(task).await {
+                Some(peer) => peer,
+                None => return reset_when_dropped(&client),
+            },
         };
         let Ok(client) = Stream::tcp(client).map(Peer::from) else {
             return;
@@ -68,16 +77,15 @@ impl Transparent {
     async fn relay(&self, client: &Peer, upstream: &Peer, destination: &Destination) -> Result<(), Broken> {
         match destination {
             Destination::Host(target, _lease) => tunnel::carry(&self.context, client, upstream, target).await,
-            Destination::HostLoopback(_) | Destination::Own => tunnel::carry_opaque(&self.context, client, upstream).await,
+            Destination::HostLoopback(_) | Destination::Own | Destination::Proxy => {
+                tunnel::carry_opaque(&self.context, client, upstream).await
+            }
         }
     }
 }
 
-async fn opened(upstream: Upstream) -> Option<Peer> {
-    match upstream {
-        Upstream::Open(peer) => Some(peer),
-        Upstream::Dialling(mut task) => task.join_next().await?.ok()?.ok(),
-    }
+async fn dialled(mut task: JoinSet<Result<Peer, i32>>) -> Option<Peer> {
+    task.join_next().await?.ok()?.ok()
 }
 
 /// A clean end would look like an answer (socket(7), `SO_LINGER`).

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::destination::{Destination, canonical, destination};
 use super::pending::{Key, Upstream};
-use super::{Admission, Asked, GRACE, Protocol, Transparent};
+use super::{Admission, Asked, GRACE, Ground, Protocol, Transparent};
 use crate::policy::Target;
 use crate::proxy::dial::DialError;
 use crate::proxy::stream::{Peer, Stream};
@@ -30,8 +30,10 @@ impl Transparent {
     ///
     /// Takes as long as the host needs to answer, or a short moment where the caller must not wait. When the future is dropped, its dialling ends.
     pub async fn admit(self: &Rc<Self>, asked: Asked) -> Admission {
-        let destination = destination(asked.target, &self.context.policy(), &self.names);
+        let destination = destination(asked.target, &self.context.policy(), &self.names, self.ground);
         match (destination, asked.protocol) {
+            (Destination::Own, _) if self.ground == Ground::Host => self.refuse_loopback(&asked),
+            (destination, Protocol::Udp) if self.ground == Ground::Host => self.refuse_datagrams(&asked, &destination),
             // Whatever address was asked, only our name server listens there.
             (Destination::Own, _) => Admission::AsAsked,
             (_, _) if asked.target.port() == DNS => Admission::AsAsked,
@@ -45,12 +47,25 @@ impl Transparent {
     fn admit_datagrams(&self, asked: &Asked, destination: &Destination) -> Admission {
         match destination {
             Destination::Host(_, Some(_)) if asked.operation == "connect" => Admission::AsAsked,
-            Destination::Host(target, _) => {
-                asked.attempt().refuse_builtin(&self.context, &target.to_string(), "udp", "UDP is not carried, but for name lookups");
-                REFUSED
-            }
-            Destination::Own | Destination::HostLoopback(_) => Admission::AsAsked,
+            Destination::Host(..) => self.refuse_datagrams(asked, destination),
+            Destination::Own | Destination::Proxy | Destination::HostLoopback(_) => Admission::AsAsked,
         }
+    }
+
+    fn refuse_datagrams(&self, asked: &Asked, destination: &Destination) -> Admission {
+        let (target, why) = match destination {
+            Destination::Host(target, _) => (target.to_string(), "UDP is not carried, but for name lookups"),
+            _ => (asked.target.to_string(), "UDP is not carried where the network is the host's"),
+        };
+        asked.attempt().refuse_builtin(&self.context, &target, "udp", why);
+        REFUSED
+    }
+
+    /// The loopback is the host's, and what listens there is not the sandbox's: the broker asks about nothing else.
+    fn refuse_loopback(&self, asked: &Asked) -> Admission {
+        let why = "the loopback is the host's; network.allowHostPorts opens a port of it";
+        asked.attempt().refuse_builtin(&self.context, &asked.target.to_string(), "loopback", why);
+        REFUSED
     }
 
     async fn admit_stream(self: &Rc<Self>, asked: Asked, destination: Destination) -> Admission {
@@ -65,12 +80,18 @@ impl Transparent {
         let Ok(Ok(place)) = timeout(self.patience(&asked), self.context.places.clone().acquire_owned()).await else {
             return Admission::Refused(Errno::EAGAIN as i32);
         };
-        let key = (asked.local_port, canonical(asked.target.ip()));
+        // The listener knows a connection by the address that it was made to.
+        let at = if self.ground == Ground::Host { Ipv4Addr::LOCALHOST.into() } else { canonical(asked.target.ip()) };
+        let key = (asked.local_port, at);
         let mut dialling = JoinSet::new();
         let wait = self.patience(&asked);
         match &destination {
             Destination::Host(target, _) => drop(dialling.spawn_local(self.clone().dial_host(asked, target.clone()))),
             Destination::HostLoopback(address) => drop(dialling.spawn_local(dial_loopback(*address))),
+            Destination::Proxy => {
+                self.expect(key, destination, Upstream::Proxy, place);
+                return Admission::Redirected(self.port);
+            }
             Destination::Own => return Admission::AsAsked,
         }
         let upstream = match timeout(wait, dialling.join_next()).await {

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
-use crate::plan::OWN_ADDRESSES;
+use super::Ground;
+use crate::plan::{OWN_ADDRESSES, PROXY_PORT};
 use crate::policy::{Host, NetPolicy, Target};
 use crate::proxy::names::{Lease, Names};
 
@@ -13,6 +14,8 @@ use crate::proxy::names::{Lease, Names};
 pub(super) enum Destination {
     /// The sandbox itself.
     Own,
+    /// The proxy, at its port of the loopback.
+    Proxy,
     /// `allowHostPorts`: the host's loopback.
     HostLoopback(SocketAddr),
     /// A host; the lease keeps its name while the connection lives.
@@ -28,8 +31,11 @@ pub(super) fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-pub(super) fn destination(address: SocketAddr, policy: &NetPolicy, names: &Rc<RefCell<Names>>) -> Destination {
+pub(super) fn destination(address: SocketAddr, policy: &NetPolicy, names: &Rc<RefCell<Names>>, ground: Ground) -> Destination {
     let (ip, port) = (canonical(address.ip()), address.port());
+    if ground == Ground::Host && ip == Ipv4Addr::LOCALHOST && port == PROXY_PORT {
+        return Destination::Proxy;
+    }
     if ip.is_loopback() {
         let first = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].contains(&ip);
         let open = first && policy.allow_host_ports.iter().any(|own| own.value == port);

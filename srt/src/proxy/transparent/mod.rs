@@ -69,6 +69,15 @@ pub enum Admission {
     Refused(i32),
 }
 
+/// Whose network the sandbox is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// Its own: every address is local, and the loopback is nobody else's.
+    Own,
+    /// The host's. What is admitted is connected to our port of its loopback, and nothing else may be reached as it was asked.
+    Host,
+}
+
 /// Admits connections and carries them. One per sandbox; stays on one thread.
 #[derive(Debug)]
 pub struct Transparent {
@@ -77,12 +86,13 @@ pub struct Transparent {
     pending: RefCell<Pending>,
     /// Port of the listener.
     port: u16,
+    ground: Ground,
 }
 
 impl Transparent {
     /// For the listener at this port; `names` are those that the name server gives out.
-    pub(super) fn new(context: Rc<ProxyContext>, names: Rc<RefCell<Names>>, port: u16) -> Self {
-        Transparent { context, names, pending: RefCell::default(), port }
+    pub(super) fn new(context: Rc<ProxyContext>, names: Rc<RefCell<Names>>, port: u16, ground: Ground) -> Self {
+        Transparent { context, names, pending: RefCell::default(), port, ground }
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Admitted {
 pub(super) enum Upstream {
     /// Open.
     Open(Peer),
+    /// There is none: the proxy takes the connection.
+    Proxy,
     /// One task that is dialling. It ends when this is dropped.
     Dialling(JoinSet<Result<Peer, i32>>),
 }

@@ -104,7 +104,7 @@ pub(super) const KEYS: &[Key] = &[
         Bool,
         served(|field, settings| settings.enable_weaker_nested_sandbox = field.boolean()),
         "true",
-        "Run with what a container leaves of the layers.",
+        "Run with what a container or a host leaves of the layers: without a new /proc, and without namespaces at all.",
     ),
     key(
         Table::Root,

@@ -40,6 +40,10 @@ fn reason(denied: &Denied, rule: Option<&FsRule>) -> &'static str {
         (Some(rule), _) => file_reason(rule),
         (None, DeniedTarget::Socket(_)) => "the socket is not on the list",
         (None, DeniedTarget::Call(_)) if denied.rule == "syscall.set-id" => "a set-id file would be root's",
+        (None, DeniedTarget::Call(_)) if denied.rule == "syscall.other-process" => "the process is not one of the sandbox",
+        (None, DeniedTarget::Call(_)) if denied.rule.starts_with("net.") => {
+            "servers listen on the loopback alone, where the network is the host's"
+        }
         (None, DeniedTarget::Call(_)) => "the system-call filter refuses it",
         (None, _) if denied.rule == "unix.listed-name" => "a socket of the host would get the name of a listed one",
         (None, _) => "entries of other processes are not served",

@@ -111,6 +111,12 @@ async fn watch(
     let channel = channel.map_err(|error| Fault::os("listen to init", error))?;
     let signals = Signals::watch()?;
     let mut published = Some(published);
+    if !running.namespaces {
+        let network = Network::of_host().map_err(|error| Fault::os("listen on the loopback", error))?;
+        *questions.admission.borrow_mut() = network
+            .serve(local.session.context.clone(), Published::default())
+            .map_err(|cause| Fault::os("serve the network of the sandbox", cause))?;
+    }
     let mut started = false;
     let mut continues = 0;
     loop {
@@ -215,6 +221,11 @@ fn set_up_failed(errno: i32, action: String, gap: Option<&str>) -> Fault {
 fn wait_for_init(running: Running) {
     // Closed first: an init that still waits for us ends by that.
     drop(running.channel);
+    let namespaces = running.namespaces;
     let id = || rustix::process::WaitId::PidFd(running.init.as_fd());
     while matches!(rustix::process::waitid(id(), rustix::process::WaitIdOptions::EXITED), Err(Errno::INTR)) {}
+    if !namespaces {
+        // What an init that was killed has left behind.
+        backend::end_below_self();
+    }
 }

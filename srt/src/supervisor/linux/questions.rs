@@ -10,10 +10,12 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 
 use crate::backend::{Answer, Channel, Connect, Matter, call_name};
+use crate::host::HostLookup;
 use crate::policy::FsPolicy;
 use crate::proxy::{Admission, Asked, Protocol, Transparent};
 use crate::violation::{Event, EventSink, Process};
 
+use super::records::fails_outside;
 use super::{denials, process};
 use crate::supervisor::OnFiles;
 
@@ -58,9 +60,12 @@ impl Questions {
         let process = caller.and_then(process::behind);
         match matter {
             Matter::Denied(denied) => {
-                let event = denials::event(&denied, &self.files.borrow(), process);
-                self.events.report(event.clone());
-                self.remember(ticket, event);
+                let files = self.files.borrow().clone();
+                if !fails_outside(&denied, &files, &HostLookup) {
+                    let event = denials::event(&denied, &files, process);
+                    self.events.report(event.clone());
+                    self.remember(ticket, event);
+                }
                 answer(channel, ticket, Answer::Proceed);
             }
             Matter::Connect(connect) => match self.admission.borrow().clone() {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use srt_ebpf::{Parsed, text};
 
 use crate::backend::{Aim, Denied, DeniedTarget, filter_refuses, find_call};
-use crate::policy::{AbsPath, Access, FsPolicy, PathLookup};
+use crate::policy::{AbsPath, Access, FsEffect, FsPolicy, PathLookup};
 use crate::violation::Kind;
 
 /// What the caller's user could do outside.
@@ -89,6 +89,8 @@ pub(in crate::supervisor) fn denial(
             .map(|denied| (denied, None)),
         Aim::Name | Aim::Reach => match address(parsed.text(text::ADDRESS))? {
             Address::Path(path) if record.call == libc::SYS_bind as u32 => about(path, Want::Change).map(|denied| (denied, None)),
+            // A port below 1024 is refused outside as well, and no rule is about servers.
+            Address::Internet(_) if record.call == libc::SYS_bind as u32 => None,
             Address::Path(path) => {
                 Some((denied(DeniedTarget::Socket(path.as_path().as_os_str().as_bytes().to_vec()), "unix.default"), None))
             }
@@ -130,6 +132,19 @@ fn judge<'a>(asked: &AbsPath, want: Want, policy: &'a FsPolicy, outside: &dyn Ou
     let bytes = path.as_path().as_os_str().as_bytes().to_vec();
     let target = if access == Access::Write { DeniedTarget::Write(bytes) } else { DeniedTarget::Read(bytes) };
     Some((target, &verdict.rule.id.0))
+}
+
+/// Would a change that the broker refused have failed outside too? Where reading is denied, something covers the object, and nobody inside can tell.
+pub(super) fn fails_outside(denied: &Denied, policy: &FsPolicy, outside: &dyn Outside) -> bool {
+    let hidden = policy.rule_named(&denied.rule).is_some_and(|rule| rule.effect == FsEffect::DenyRead);
+    let path = match &denied.target {
+        DeniedTarget::Write(path) if hidden => AbsPath::new(OsStr::from_bytes(path)),
+        _ => None,
+    };
+    path.is_some_and(|path| {
+        let exists = outside.real_path(&path).is_ok_and(|real| real.kind.is_some());
+        !would_succeed(&path, Want::Change, exists, outside)
+    })
 }
 
 fn would_succeed(path: &AbsPath, want: Want, exists: bool, outside: &dyn Outside) -> bool {
@@ -192,7 +207,7 @@ mod tests {
     use srt_ebpf::Record;
 
     use crate::policy::testing::rule;
-    use crate::policy::{FileKind, FsEffect, Matcher, RealPath};
+    use crate::policy::{FileKind, Matcher, RealPath};
 
     /// A host on which `/home/ada/link` leads to `/home/ada/.ssh/key`, and everything named `gone` is not there, `other` is somebody else's.
     struct Host;

@@ -46,6 +46,8 @@ pub(super) struct Reporter {
     lost: u64,
     away: bool,
     seen: HashMap<Vec<u8>, (Instant, Option<Event>)>,
+    /// Number of `init` on the host. What the broker tries for a caller is not what the caller did.
+    init: Option<i32>,
 }
 
 impl Reporter {
@@ -64,6 +66,7 @@ impl Reporter {
             lost: 0,
             away: false,
             seen: HashMap::new(),
+            init: crate::backend::id_of(&running.init),
         }
     }
 
@@ -146,6 +149,9 @@ impl Reporter {
 
     fn tell(&mut self, bytes: &[u8]) {
         let Some(parsed) = Record::parse(bytes) else { return tracing::debug!("ebpf: a record of {} bytes is none", bytes.len()) };
+        if self.init == Some(parsed.record.pid as i32) {
+            return;
+        }
         let (key, now) = (identity(&parsed, bytes), Instant::now());
         let standing = self.seen.get(&key).filter(|(since, _)| now.duration_since(*since) < STANDS);
         let event = match standing {
