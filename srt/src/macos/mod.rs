@@ -1,7 +1,8 @@
 //! The macOS backend: what Seatbelt is told, what the system log tells back, and how the command is run.
 //!
 //! Everything but `native`, which makes the calls that only macOS has, is compiled and tested on every platform: a profile can be reviewed and proved against the
-//! policy where there is no Mac, and a run takes place there with everything but the confinement. [`spawn`] takes the calls as an argument.
+//! policy where there is no Mac, and a run takes place there with everything but the confinement. [`arm_for`] takes the calls as an
+//! argument.
 
 mod arm;
 mod child;
