@@ -18,7 +18,7 @@ pub use crate::supervisor::has_terminal as can_ask;
 #[cfg(target_os = "macos")]
 pub use crate::macos::{
     Armed, NO_SIGNAL, ON_THE_WAY, Running, Script, arm, can_ask, close_inherited, compile, is_path_only, open_to_owner, probe, probe_ebpf,
-    spawn,
+    spawn, try_namespaces,
 };
 
 /// The system that this program was built for.

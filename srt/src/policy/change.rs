@@ -4,12 +4,12 @@
 //! mount holds stays until the end, and what the command was given at its start cannot be taken back.
 
 use super::fs::{Access, FsEffect, FsPolicy, FsRule, Matcher};
-use super::{AbsPath, Policy};
+use super::{AbsPath, Grant, Policy};
 
 /// The keys in which `new` differs from `old` without effect on a run that began with `old`, in the order of the reference. Where an entry only has no effect in
 /// part, its key is among them.
 pub fn without_effect(old: &Policy, new: &Policy) -> Vec<&'static str> {
-    let differs: [(&'static str, bool); 16] = [
+    let differs: [(&'static str, bool); 21] = [
         ("network.allowUnixSockets", values(&old.network.allow_unix_sockets) != values(&new.network.allow_unix_sockets)),
         ("network.allowHostPorts", values(&old.network.allow_host_ports) != values(&new.network.allow_host_ports)),
         ("network.publishPorts", values(&old.network.publish_ports) != values(&new.network.publish_ports)),
@@ -26,8 +26,19 @@ pub fn without_effect(old: &Policy, new: &Policy) -> Vec<&'static str> {
         ("enableWeakerNestedSandbox", old.weaker_nested != new.weaker_nested),
         ("violations.reads", old.report_reads != new.report_reads),
         ("ignoreViolations", values(&old.ignore_violations) != values(&new.ignore_violations)),
+        ("network.allowMachLookup", granted(old, new, |grant| matches!(grant, Grant::MachLookup(_)))),
+        ("network.allowLocalBinding", granted(old, new, |grant| *grant == Grant::LocalBinding)),
+        ("enableWeakerNetworkIsolation", granted(old, new, |grant| *grant == Grant::TrustDaemon)),
+        ("allowAppleEvents", granted(old, new, |grant| *grant == Grant::AppleEvents)),
+        ("allowPty", granted(old, new, |grant| *grant == Grant::PseudoTerminals)),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// Do grants of one kind differ? On Linux they have no effect at all; on macOS they are part of the profile, which stays.
+fn granted(old: &Policy, new: &Policy, kind: fn(&Grant) -> bool) -> bool {
+    let of = |policy: &Policy| policy.grants.iter().map(|grant| grant.value.clone()).filter(kind).collect::<Vec<_>>();
+    of(old) != of(new)
 }
 
 /// Keys of rules on files that differ at all: all of them are without effect where nothing judges names.
@@ -131,6 +142,22 @@ mod tests {
         let patterns = START.replace("[\"@\"]", "[\"@\", \"@/../else*\"]");
         for unchanged in [START, &patterns] {
             assert!(ignored(unchanged, unchanged).is_empty(), "{unchanged}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_profile_grants_cannot_change_and_nothing_else_is_named() {
+        for (setting, key) in [
+            (r#""network": {"allowMachLookup": ["com.example.*"]}"#, "network.allowMachLookup"),
+            (r#""network": {"allowLocalBinding": true}"#, "network.allowLocalBinding"),
+            (r#""enableWeakerNetworkIsolation": true"#, "enableWeakerNetworkIsolation"),
+            (r#""allowAppleEvents": true"#, "allowAppleEvents"),
+            (r#""allowPty": true"#, "allowPty"),
+        ] {
+            let with = format!("{{{setting}, {}", &START[1..]);
+            assert_eq!(ignored(START, &with), [key]);
+            assert_eq!(ignored(&with, START), [key]);
+            assert!(ignored(&with, &with).is_empty());
         }
     }
 

@@ -47,15 +47,15 @@ async fn supervise(running: Running, policy: Policy, sink: EventSink, ways: Ways
         Begun::Started => {
             session.started(|| Line::Started { pid: Some(command.as_raw()), init: None });
             tokio::task::spawn_local(proxy::serve(listener, session.context.clone()));
-            let end = watch(command.as_raw(), &watcher, &mut reporter).await.unwrap_or_else(End::from);
-            session.context.flush().await;
-            end
+            watch(command.as_raw(), &watcher, &mut reporter).await.unwrap_or_else(End::from)
         }
         Begun::NotExecuted(errno) => super::not_executed(&program, errno),
         Begun::Failed(fault) => fault.into(),
     };
     drop(watcher);
     reap_at_last(command.as_raw());
+    // Nobody writes any more.
+    session.context.flush().await;
     let worth_waiting = end.outcome != Outcome::Exited(0) || sink.total() > 0;
     end.remarks.extend(reporter.finish(worth_waiting).await);
     session.finish(&end).await;

@@ -76,6 +76,9 @@ pub fn probe_ebpf() -> Answer {
     Support::elsewhere().ebpf
 }
 
+/// There are none to try.
+pub fn try_namespaces(_: &mut Support) {}
+
 /// May a person at the terminal be asked? The sandbox shares the terminal and cannot be stopped for the question: only programs are asked.
 pub fn can_ask() -> bool {
     false
