@@ -38,7 +38,6 @@ pub(super) const IN_CI: &[&str] = &[
     "network::servers_of_the_command_on_its_own_loopback_work",
     "network::the_only_interface_is_lo",
     "transparent::a_name_that_is_not_allowed_does_not_exist_and_one_event_says_so",
-    "transparent::a_server_that_speaks_first_is_heard_on_an_odd_port",
     "unix_socket_paths::exactly_one_event_tells_of_a_denied_socket",
     "unix_sockets::",
     // Denials that the kernel's own program reports.
