@@ -181,7 +181,8 @@ impl Service {
                 tracing::debug!("monitor: {gone:?}");
                 self.connection = None;
                 self.synced = true;
-                if !matches!(gone, Ok(Some(Packet::Gone(Gone::Ended)))) {
+                // Also one that refused us may have room later: the place may be taken, by a command of this sandbox even, which goes.
+                if !matches!(gone, Ok(Some(Packet::Gone(Gone::Ended | Gone::Refused(_))))) {
                     self.retry.give_up();
                 }
                 Some(Heard::Away(true))
