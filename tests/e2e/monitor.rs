@@ -14,7 +14,7 @@ use rustix::net::{
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use srt_tests::{Area, Identity, Program, Running, as_root, patience, skip};
+use srt_tests::{Area, Identity, Program, Running, as_root, for_each_identity, patience, skip};
 
 /// The end of what hangs.
 fn limit() -> Duration {
@@ -344,7 +344,7 @@ fn nonsense_ends_one_connection_and_no_other() {
         let sandboxes = [Sandbox::new(USER), Sandbox::new(USER)];
         let honest = service.run(USER, &sandboxes[0], "honest");
         let namespace = sandboxes[1].namespace("pid");
-        for packet in [&b"x"[..], b"{}", b"[]", &[0xff; 60_000], br#"{"v":1,"type":"sync"}"#, br#"{"v":9,"type":"watch"}"#] {
+        for packet in [&b"x"[..], b"{}", b"[]", &[0xff; 30_000], br#"{"v":1,"type":"sync"}"#, br#"{"v":9,"type":"watch"}"#] {
             for descriptors in [&[][..], &[namespace.as_fd()], &[namespace.as_fd(); 8]] {
                 let client = Client::connect_as(&service.socket(), OTHER);
                 client.send_bytes(packet, descriptors).expect("it goes out");
@@ -395,6 +395,54 @@ fn descriptors_that_take_long_to_close_hold_nobody_up() {
         let start = Instant::now();
         assert_eq!(honest.seen("nothing"), (0, 0));
         assert!(start.elapsed() < limit(), "a trap would take twice as long");
+    });
+}
+
+#[test]
+fn descriptors_that_find_no_room_hold_nobody_up_either() {
+    with_service(&[], |_, service| {
+        let sandbox = Sandbox::new(USER);
+        let honest = service.run(USER, &sandbox, "honest");
+        let count = || std::fs::read_dir(format!("/proc/{}/fd", service.id())).expect("it runs").count() as u64;
+        let before = count();
+        let rude = Client::connect_as(&service.socket(), OTHER);
+        while count() == before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // From now on the service can have no more descriptors: the kernel closes what it cannot hand over.
+        let id = rustix::process::Pid::from_raw(service.id() as i32).expect("a process id");
+        let open = count();
+        let descriptors = rustix::process::Rlimit { current: Some(open - 2), maximum: Some(open - 2) };
+        rustix::process::prlimit(Some(id), rustix::process::Resource::Nofile, descriptors).expect("root may");
+        let (trap, _listener) = lingering();
+        rude.send_bytes(b"nonsense", &[trap.as_fd()]).expect("it goes out");
+        drop(trap);
+        let start = Instant::now();
+        assert_eq!(rude.next_object()["type"], "error");
+        assert_eq!(honest.seen("nothing"), (0, 0));
+        assert!(start.elapsed() < limit(), "the trap would take a minute");
+        service.stop().assert_code(0);
+    });
+}
+
+#[test]
+fn all_runs_of_a_user_together_say_no_more_than_one_may_and_others_are_heard_meanwhile() {
+    with_service(&[], |_, service| {
+        let sandboxes: Vec<Sandbox> = (0..4).map(|_| Sandbox::new(USER)).collect();
+        let loud: Vec<Client> = sandboxes.iter().map(|sandbox| service.run(USER, sandbox, "loud")).collect();
+        let quiet = Sandbox::new(OTHER);
+        let line = json!({"v": 1, "type": "usage", "x": "x".repeat(30_000)}).to_string();
+        let (start, mut taken) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_secs(3) {
+            taken += loud.iter().filter(|run| run.send_bytes(line.as_bytes(), &[]).is_ok()).count() * line.len();
+            let once = Instant::now();
+            let run = service.run(OTHER, &quiet, "quiet");
+            assert_eq!(run.seen("nothing"), (0, 0));
+            assert!(once.elapsed() < Duration::from_secs(2), "another user waits {:?}", once.elapsed());
+        }
+        // What may be said at once, what may be said each second, and what waits in the sockets.
+        let most = (2 << 20) + (512 << 10) * (start.elapsed().as_secs() as usize + 1) + loud.len() * (256 << 10);
+        assert!(taken < most, "{taken} bytes were taken");
     });
 }
 
@@ -515,6 +563,49 @@ fn the_stream_of_the_host_is_json_lines_of_the_service_and_of_who_attaches_to_it
             );
             assert_eq!((&lines[0]["command"], &lines[1]["line"]), (&json!("shown \u{1b}[2J"), &violation("/secret")));
             assert!(!outcome.out().contains('\u{1b}'), "nothing in it moves a terminal");
+        }
+    });
+}
+
+/// Somebody who listens in the place of a service, and sends this to who comes first.
+fn pretend(path: &Path, who: Identity, packet: &'static [u8]) -> std::thread::JoinHandle<()> {
+    let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
+    rustix::net::bind(&listener, &SocketAddrUnix::new(path).expect("the path fits")).expect("the address is free");
+    rustix::fs::chmod(path, rustix::fs::Mode::from_raw_mode(0o666)).expect("root may");
+    let (is_listening, listening) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        // SAFETY: takes three numbers; of this thread alone. The kernel notes who listens.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, -1, who.uid, -1) }, 0);
+        rustix::net::listen(&listener, 1).expect("it can listen");
+        is_listening.send(()).expect("the test waits");
+        let client = rustix::net::accept(&listener).expect("somebody comes");
+        // Who does not believe us has gone already.
+        let _ = rustix::net::recv(&client, &mut [0; 100][..], RecvFlags::empty());
+        let _ = rustix::net::send(&client, packet, SendFlags::NOSIGNAL);
+    });
+    listening.recv().expect("it listens");
+    thread
+}
+
+#[test]
+fn nothing_is_printed_but_what_a_service_of_root_s_or_of_one_s_own_says() {
+    const FORGED: &[u8] = br#"{"v":1,"type":"run","run":1,"uid":0,"pid":1,"command":"forged","started":"2026-01-31T23:59:59.123Z"}"#;
+    const RAW: &[u8] = b"{\"v\":1,\"type\":\"end\",\"run\":\"\x1b]0;title\x07\"}";
+    for_each_identity(|who| {
+        if !rustix::process::geteuid().is_root() {
+            skip!("only root can be another user");
+        }
+        for (listener, packet, complaint) in [
+            (OTHER, FORGED, "neither root's nor this user's"),
+            (Identity { name: "root", uid: 0, gid: 0 }, RAW, "does not speak the protocol"),
+        ] {
+            let area = Area::new(who);
+            let path = area.path("outside/pretended");
+            let thread = pretend(&path, listener, packet);
+            let outcome = area.bare_srt().args(&["monitor", "--json", "--socket", &path.display().to_string()]).run();
+            outcome.assert_code(125).assert_err_has(complaint);
+            assert_eq!(outcome.out(), "", "{outcome}");
+            thread.join().expect("it was called");
         }
     });
 }

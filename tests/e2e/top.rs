@@ -212,6 +212,67 @@ fn runs_that_only_the_service_knows_are_shown_and_no_run_twice() {
     });
 }
 
+/// Sockets with the names of runs of this user, at which nobody answers.
+fn bind_names(uid: u32, count: u32) -> Vec<OwnedFd> {
+    let bind = move |number: u32| {
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
+        let name = format!("srt/run/{uid}/{}", 1_000_000_000 + number);
+        rustix::net::bind(&socket, &SocketAddrUnix::new_abstract_name(name.as_bytes()).expect("the name fits")).expect("the name is free");
+        rustix::net::listen(&socket, 1).expect("it can listen");
+        socket
+    };
+    std::thread::spawn(move || {
+        // SAFETY: takes three numbers; of this thread alone. The kernel notes who listens.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, -1, uid, -1) }, 0);
+        (0..count).map(bind).collect()
+    })
+    .join()
+    .expect("the thread binds")
+}
+
+#[test]
+fn a_user_with_thousands_of_sockets_hides_no_run_of_another_from_root() {
+    as_root(|root| {
+        for_each_identity(|who| {
+            let crowd = bind_names(64_903, 700);
+            let watched = Watched::start(who);
+            let area = Area::new(root);
+            let table = top(&area).args(&["--once"]).run();
+            table.assert_code(0);
+            assert!(table.out().lines().any(|line| line.trim_start().starts_with(&format!("{} ", watched.pid()))), "{table}");
+            assert!(table.out().contains(" that are not shown: there are too many"), "{table}");
+            drop(crowd);
+            watched.end();
+        });
+    });
+}
+
+#[test]
+fn a_service_that_is_another_user_s_is_not_believed() {
+    as_root(|root| {
+        let area = Area::new(root);
+        let path = area.path("outside/service");
+        let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a socket");
+        rustix::net::bind(&listener, &SocketAddrUnix::new(&path).expect("the path fits")).expect("the address is free");
+        let (is_listening, listening) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            // SAFETY: takes three numbers; of this thread alone. The kernel notes who listens.
+            assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, -1, 64_903, -1) }, 0);
+            rustix::net::listen(&listener, 8).expect("it can listen");
+            is_listening.send(()).expect("the test waits");
+            let forged = br#"{"v":1,"type":"run","run":1,"uid":0,"pid":1,"command":"forged","started":"2026-01-31T23:59:59.123Z"}"#;
+            while let Ok(client) = rustix::net::accept(&listener) {
+                let _ = rustix::net::send(&client, forged, SendFlags::NOSIGNAL);
+                let _ = rustix::net::recv(&client, &mut [0; 100][..], RecvFlags::empty());
+            }
+        });
+        listening.recv().expect("it listens");
+        let table = top(&area).args(&["--once"]).env("SRT_MONITOR_SOCKET", path.display().to_string()).run();
+        table.assert_code(0);
+        assert!(!table.out().contains("forged"), "{table}");
+    });
+}
+
 /// A screen of `srt top` on a terminal of its own.
 fn live(area: &Area) -> Terminal {
     let terminal = Terminal::start(area, &area.outside("/bin/sh").args(&["-c", &shell(area)]).env("SRT_MONITOR_SOCKET", "/nowhere"));

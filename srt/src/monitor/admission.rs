@@ -1,77 +1,67 @@
-//! How many connections one user may have.
+//! How many connections there may be.
 //!
 //! What a client costs is bounded elsewhere; here, how often it costs that. Root is not limited: nobody else can keep root out.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use super::share::{Pool, Share, Short};
 
 /// Connections of one user: a run each, and some watchers.
-const OF_ONE: usize = 512;
+const OF_ONE: usize = 256;
 /// Connections of all users but root; lower where descriptors are few.
-const OF_ALL: usize = 4096;
-/// Watchers of one user.
+const OF_ALL: usize = 2048;
+/// Watchers of one user, and of all.
 const WATCHERS_OF_ONE: usize = 16;
-/// Descriptors for everything but connections.
-const OTHER_DESCRIPTORS: usize = 128;
+const WATCHERS_OF_ALL: usize = 64;
+/// Descriptors for everything but connections: what is looked at, and what waits to be closed.
+const OTHER_DESCRIPTORS: usize = 256;
 
-/// The book of who is here.
+/// Who is let in.
 #[derive(Clone, Debug)]
 pub(super) struct Admission {
-    most: usize,
-    here: Arc<Mutex<HashMap<(u32, Role), usize>>>,
+    connections: Pool,
+    watchers: Pool,
 }
 
 /// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Connection,
     Watcher,
 }
 
-/// One place, given back when it is dropped.
+/// One place, given back when it is dropped. Root's are not counted.
 #[derive(Debug)]
 pub(super) struct Slot {
-    key: (u32, Role),
-    admission: Admission,
+    _share: Option<Share>,
 }
 
 impl Admission {
     /// For a process that may have so many descriptors; a run takes two.
     pub(super) fn new(descriptors: usize) -> Admission {
-        Admission { most: (descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2).clamp(16, OF_ALL), here: Arc::default() }
+        let most = (descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2).clamp(16, OF_ALL);
+        Admission { connections: Pool::new(most, OF_ONE), watchers: Pool::new(WATCHERS_OF_ALL, WATCHERS_OF_ONE) }
     }
 
-    /// A place for a user; `None` where he has as many as he may, or there is none left.
-    pub(super) fn admit(&self, uid: u32, role: Role) -> Option<Slot> {
-        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (uid, role);
-        let limit = if role == Role::Watcher { WATCHERS_OF_ONE } else { OF_ONE };
-        let of_all: usize = here.iter().filter(|((uid, counted), _)| *uid != 0 && *counted == role).map(|(_, count)| count).sum();
-        let of_one = here.get(&key).copied().unwrap_or_default();
-        if uid != 0 && (of_one >= limit || of_all >= self.most) {
-            return None;
+    /// A place for a user; where there is none, why.
+    pub(super) fn admit(&self, uid: u32, role: Role) -> Result<Slot, &'static str> {
+        if uid == 0 {
+            return Ok(Slot { _share: None });
         }
-        here.insert(key, of_one + 1);
-        Some(Slot { key, admission: self.clone() })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut here = self.admission.here.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = here.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                here.remove(&self.key);
-            }
-        }
+        let pool = if role == Role::Watcher { &self.watchers } else { &self.connections };
+        let share = pool.share(uid, 1).map_err(|short| match (role, short) {
+            (Role::Connection, Short::OfOne) => "this user has as many connections as one may have",
+            (Role::Connection, Short::OfAll) => "so many are connected that this user can have no more connections now",
+            (Role::Watcher, Short::OfOne) => "this user watches as often as one may",
+            (Role::Watcher, Short::OfAll) => "so many watch that this user can watch no more now",
+        })?;
+        Ok(Slot { _share: Some(share) })
     }
 }
 
 /// Raises the soft limit of open descriptors to the hard one, as far as it is of use; how many there may be.
 pub(super) fn raise_descriptors() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let useful = (2 * OF_ALL + OTHER_DESCRIPTORS) as u64;
+    // Root's connections are not counted among those.
+    let useful = (4 * OF_ALL + OTHER_DESCRIPTORS / 2) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(useful, |maximum| maximum.min(useful));
     let has = match current {
@@ -91,21 +81,21 @@ mod tests {
     #[test]
     fn one_user_takes_no_place_of_another_and_places_come_back() {
         let admission = Admission::new(10_000);
-        let mut slots: Vec<Slot> = std::iter::from_fn(|| admission.admit(1000, Role::Connection)).collect();
+        let mut slots: Vec<Slot> = std::iter::from_fn(|| admission.admit(1000, Role::Connection).ok()).collect();
         assert_eq!(slots.len(), OF_ONE);
-        assert!(admission.admit(1001, Role::Connection).is_some());
-        assert!(admission.admit(1000, Role::Watcher).is_some());
+        assert!(admission.admit(1001, Role::Connection).is_ok());
+        assert!(admission.admit(1000, Role::Watcher).is_ok());
         slots.pop();
-        assert!(admission.admit(1000, Role::Connection).is_some());
+        assert!(admission.admit(1000, Role::Connection).is_ok());
     }
 
     #[test]
-    fn many_users_together_leave_room_for_root() {
-        let admission = Admission::new(0);
-        let slots: Vec<Slot> = (1000..2000).map_while(|uid| admission.admit(uid, Role::Connection)).collect();
-        assert_eq!(slots.len(), 16);
-        assert!(admission.admit(0, Role::Connection).is_some());
-        drop(slots);
-        assert!(admission.here.lock().unwrap().is_empty(), "nothing is kept of who has gone");
+    fn many_users_together_leave_room_for_root_and_for_one_who_comes_first() {
+        let admission = Admission::new(10_000);
+        let slots: Vec<Slot> =
+            (1000..1080).flat_map(|uid| std::iter::from_fn(|| admission.admit(uid, Role::Connection).ok()).collect::<Vec<_>>()).collect();
+        assert!(slots.len() < OF_ALL, "{}", slots.len());
+        assert!(admission.admit(2000, Role::Connection).is_ok());
+        assert!(admission.admit(0, Role::Connection).is_ok());
     }
 }

@@ -1,27 +1,30 @@
 //! The host's stream on standard output, as JSON lines.
 //!
-//! A thread writes: where the reader is slow, the loop does not wait. What waits is bounded; what does not fit is counted, and the count is a line.
+//! A thread writes: where the reader is slow, the loop does not wait. What waits is bounded, for all and for each user; what does not fit is counted, and the count is a line.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::registry::Sink;
+use super::share::{Pool, Share};
 use super::wire::{self, Shown};
 
-/// Bytes that wait for the reader.
+/// Bytes that wait for the reader, and those of them that are about runs of one user.
 const WAITING: usize = 1 << 20;
+const OF_ONE: usize = WAITING / 4;
 /// How long the end waits for the reader.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// A line, and its share of what may wait.
+type Waiting = (Box<[u8]>, Share);
 
 /// The writing end.
 #[derive(Debug)]
 pub(super) struct Log {
-    sender: Option<Sender<Box<[u8]>>>,
-    waiting: Arc<AtomicUsize>,
+    sender: Option<Sender<Waiting>>,
+    waiting: Pool,
     dropped: u64,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,40 +32,44 @@ pub(super) struct Log {
 impl Log {
     /// Starts writing to `out`.
     pub(super) fn start(mut out: impl Write + Send + 'static) -> io::Result<Log> {
-        let (sender, lines) = channel::<Box<[u8]>>();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let left = waiting.clone();
+        let (sender, lines) = channel::<Waiting>();
         let thread = std::thread::Builder::new().name("log".to_owned()).stack_size(64 * 1024).spawn(move || {
-            for line in lines {
+            for (line, _share) in lines {
                 // A reader that is gone is no reason to end: the runs go on.
                 let _ = out.write_all(&line).and_then(|()| out.flush());
-                left.fetch_sub(line.len(), Ordering::Relaxed);
             }
         })?;
-        Ok(Log { sender: Some(sender), waiting, dropped: 0, thread: Some(thread) })
+        Ok(Log { sender: Some(sender), waiting: Pool::new(WAITING, OF_ONE), dropped: 0, thread: Some(thread) })
     }
 
-    fn add(&mut self, packet: &[u8]) -> bool {
+    fn add(&mut self, packet: &[u8], share: Share) -> bool {
         let line = [packet, b"\n"].concat().into_boxed_slice();
-        if self.waiting.load(Ordering::Relaxed) + line.len() > WAITING {
-            return false;
-        }
-        self.waiting.fetch_add(line.len(), Ordering::Relaxed);
-        self.sender.as_ref().is_some_and(|sender| sender.send(line).is_ok())
+        self.sender.as_ref().is_some_and(|sender| sender.send((line, share)).is_ok())
     }
 
-    fn add_dropped(&mut self) {
-        if self.dropped > 0 && self.add(&wire::dropped(self.dropped)) {
+    fn add_dropped(&mut self, uid: u32) {
+        if self.dropped == 0 {
+            return;
+        }
+        let packet = wire::dropped(self.dropped);
+        if let Ok(share) = self.waiting.share(uid, packet.len() + 1)
+            && self.add(&packet, share)
+        {
             self.dropped = 0;
         }
     }
 }
 
 impl Sink for Log {
-    fn packet(&mut self, packet: &[u8]) {
-        self.add_dropped();
-        if self.dropped > 0 || !self.add(packet) {
-            self.dropped += 1;
+    fn packet(&mut self, uid: u32, packet: &[u8]) {
+        match self.waiting.share(uid, packet.len() + 1) {
+            Ok(share) => {
+                self.add_dropped(uid);
+                if self.dropped > 0 || !self.add(packet, share) {
+                    self.dropped += 1;
+                }
+            }
+            Err(_) => self.dropped += 1,
         }
     }
 
@@ -71,7 +78,8 @@ impl Sink for Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.add_dropped();
+        // Nobody has this number: there is always room for a line of his.
+        self.add_dropped(u32::MAX);
         drop(self.sender.take());
         let start = Instant::now();
         while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && start.elapsed() < LAST_WAIT {
@@ -91,15 +99,18 @@ mod tests {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let mut log = Log::start(writer).unwrap();
         for _ in 0..50_000 {
-            log.packet(&wire::end(7));
+            log.packet(1, &wire::end(7));
         }
-        assert!(log.dropped > 0 && log.waiting.load(Ordering::Relaxed) <= WAITING);
+        let dropped = log.dropped;
+        assert!(dropped > 0 && log.waiting.taken() <= WAITING);
+        log.packet(2, &wire::end(7));
+        assert_eq!(log.dropped, 0, "a user who says little is heard");
         let reading = std::thread::spawn(move || {
             let mut text = String::new();
             reader.read_to_string(&mut text).unwrap();
             text
         });
-        while log.waiting.load(Ordering::Relaxed) > 0 {
+        while log.waiting.taken() > 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
         drop(log);
@@ -111,6 +122,6 @@ mod tests {
                 _ => dropped += value["count"].as_u64().unwrap(),
             }
         }
-        assert_eq!(ends + dropped, 50_000);
+        assert_eq!(ends + dropped, 50_001);
     }
 }

@@ -18,8 +18,10 @@ mod outbox;
 mod place;
 mod registry;
 mod service;
+mod share;
 mod socket;
 mod talk;
+mod users;
 mod wire;
 
 use std::io::Write;

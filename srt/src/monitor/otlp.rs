@@ -84,7 +84,7 @@ impl Exporter {
 }
 
 impl Sink for Exporter {
-    fn packet(&mut self, _: &[u8]) {}
+    fn packet(&mut self, _: u32, _: &[u8]) {}
 
     fn violation(&mut self, run: &Shown<'_>, line: &[u8]) {
         #[derive(Deserialize)]

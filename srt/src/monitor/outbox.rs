@@ -1,6 +1,7 @@
 //! What waits for one client.
 //!
-//! The socket's own buffer comes first, then a queue of bounded size. What does not fit is counted, and the count is told in its place, so that a client knows where something is missing.
+//! The socket's own buffer comes first, then a queue of bounded size; all queues of all users are bounded together too. What does not fit is counted, and the count is told in its place, so that
+//! a client knows where something is missing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,18 +11,26 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
+use super::share::{Pool, Share, Short};
 use super::socket::{Socket, is_full};
 
 /// Beyond the limit, for packets that tell about the others.
 const SHORT: usize = 1024;
+/// Packets so short are not counted as memory of all: they tell of the others.
+const UNCOUNTED: usize = 64;
+
+/// A packet, and its share of the memory of all where it has one.
+type Waiting = (Box<[u8]>, Option<Share>);
 
 /// The queue of one client.
 #[derive(Debug)]
 pub(super) struct Outbox {
     socket: Rc<AsyncFd<Socket>>,
-    queue: RefCell<VecDeque<Box<[u8]>>>,
+    queue: RefCell<VecDeque<Waiting>>,
     bytes: Cell<usize>,
     limit: usize,
+    /// What all queues draw on, and whose this one is.
+    memory: (Pool, u32),
     missed: Cell<u64>,
     /// How the client is told of what it missed.
     say_missed: fn(u64) -> Vec<u8>,
@@ -32,9 +41,9 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// For at most `limit` bytes, or one packet.
-    pub(super) fn new(socket: Rc<AsyncFd<Socket>>, limit: usize, say_missed: fn(u64) -> Vec<u8>) -> Outbox {
+    pub(super) fn new(socket: Rc<AsyncFd<Socket>>, limit: usize, memory: (Pool, u32), say_missed: fn(u64) -> Vec<u8>) -> Outbox {
         let (queue, more, empty) = (RefCell::default(), Notify::new(), Notify::new());
-        Outbox { socket, queue, bytes: Cell::new(0), limit, missed: Cell::new(0), say_missed, gone: Cell::new(false), more, empty }
+        Outbox { socket, queue, bytes: Cell::new(0), limit, memory, missed: Cell::new(0), say_missed, gone: Cell::new(false), more, empty }
     }
 
     /// Sends a packet, now or as soon as the client takes it; never waits. Where there is no room it is counted.
@@ -42,6 +51,8 @@ impl Outbox {
         self.push_missed();
         if self.missed.get() > 0 || !self.add(packet, 0) {
             self.count_missed(1);
+            // Also where nothing waits, because others have all the memory: it is to be told as soon as it can be.
+            self.more.notify_one();
         }
     }
 
@@ -95,7 +106,7 @@ impl Outbox {
 
     fn send_front(&self) -> Result<(), Errno> {
         let mut queue = self.queue.borrow_mut();
-        let Some(front) = queue.front() else { return Ok(()) };
+        let Some((front, _)) = queue.front() else { return Ok(()) };
         self.socket.get_ref().send(front, None)?;
         let sent = front.len();
         self.bytes.set(self.bytes.get() - sent);
@@ -125,10 +136,16 @@ impl Outbox {
         } else if self.bytes.get() + packet.len() > self.limit + beyond {
             return false;
         }
+        let Ok(share) = self.share(packet.len()) else { return false };
         self.bytes.set(self.bytes.get() + packet.len());
-        queue.push_back(packet.into());
+        queue.push_back((packet.into(), share));
         self.more.notify_one();
         true
+    }
+
+    fn share(&self, bytes: usize) -> Result<Option<Share>, Short> {
+        let (pool, uid) = &self.memory;
+        if *uid == 0 || bytes <= UNCOUNTED { Ok(None) } else { pool.share(*uid, bytes).map(Some) }
     }
 
     /// The client is gone: its end is read by whoever reads from it.
@@ -149,6 +166,10 @@ mod tests {
     use super::*;
 
     fn pair(limit: usize) -> (Rc<Outbox>, Socket) {
+        of_pool(limit, &Pool::new(1 << 20, 1 << 20), 1)
+    }
+
+    fn of_pool(limit: usize, pool: &Pool, uid: u32) -> (Rc<Outbox>, Socket) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (one, other) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
         // SAFETY: the socket owns its descriptor and always names the same.
@@ -156,7 +177,7 @@ mod tests {
             AsyncFd::register_with_interest(Socket::accepted(one), tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE)
         }
         .unwrap();
-        (Rc::new(Outbox::new(Rc::new(one), limit, |count| Answer::Lost(count).encode())), Socket::accepted(other))
+        (Rc::new(Outbox::new(Rc::new(one), limit, (pool.clone(), uid), |count| Answer::Lost(count).encode())), Socket::accepted(other))
     }
 
     /// Reads all packets that come within a moment: how many were plain, and how many are said to be missing.
@@ -194,6 +215,35 @@ mod tests {
                 drop(reader);
                 outbox.push(b"x");
                 assert!(outbox.gone.get() && outbox.queue.borrow().is_empty());
+            })
+            .await;
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn many_clients_of_one_user_cost_a_bounded_amount_together_and_each_learns_what_it_missed() {
+        tokio::task::LocalSet::new()
+            .run_until(async {
+                let pool = Pool::new(100_000, 20_000);
+                let all: Vec<(Rc<Outbox>, Socket)> = (0..20).map(|_| of_pool(10_000, &pool, 1)).collect();
+                let (other, _listens) = of_pool(10_000, &pool, 2);
+                for (outbox, _) in &all {
+                    let pumped = outbox.clone();
+                    tokio::task::spawn_local(async move { pumped.pump().await });
+                    for _ in 0..1000 {
+                        outbox.push(&[0; 500]);
+                    }
+                }
+                assert!(pool.taken() <= 20_000, "{}", pool.taken());
+                for _ in 0..1000 {
+                    other.push(&[0; 500]);
+                }
+                assert!(other.bytes.get() > 9000, "another user has what is his");
+                let (mut plain, mut missed) = (0, 0);
+                for (_, reader) in &all {
+                    drain(reader, &mut plain, &mut missed).await;
+                }
+                assert_eq!(plain + missed, 20 * 1000, "{missed} were missed");
+                assert!(missed > 0);
             })
             .await;
     }

@@ -14,8 +14,8 @@ const KEPT: usize = 4 * 1024;
 
 /// Somebody who is told of everything on this host, and is no client.
 pub(super) trait Sink {
-    /// A packet as watchers get it.
-    fn packet(&mut self, packet: &[u8]);
+    /// A packet as watchers get it, about a run of this user.
+    fn packet(&mut self, uid: u32, packet: &[u8]);
     /// A status line about a denied operation.
     fn violation(&mut self, run: &Shown<'_>, line: &[u8]);
 }
@@ -218,7 +218,7 @@ impl Registry {
         for watcher in self.watchers.values().filter(|watcher| id < watcher.next && watcher.may_see(&here.run)) {
             watcher.outbox.push(packet);
         }
-        self.sinks.iter_mut().for_each(|sink| sink.packet(packet));
+        self.sinks.iter_mut().for_each(|sink| sink.packet(here.run.uid, packet));
     }
 
     /// Tells runs whether anybody watches them, where that has changed.

@@ -1,6 +1,6 @@
 //! The service: one loop for all clients.
 //!
-//! Nothing in it waits for a client. What a client may do to us is decided in `talk`; what he gets waits in his `outbox`; what he sent is closed by `burial`.
+//! Nothing in it waits for a client. What a client may do to us is decided in `talk`, when by `users`; what he gets waits in his `outbox`; what he sent is closed by `burial`.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -17,10 +17,12 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use super::admission::{Admission, Role, raise_descriptors};
-use super::burial::{Burial, Remains};
+use super::burial::Burial;
 use super::place::Place;
 use super::registry::{Registry, Sink};
+use super::share::Pool;
 use super::socket::Socket;
+use super::users::Users;
 use super::{Attached, talk, wire};
 use crate::Fault;
 use crate::backend::{self, Program, Scope, Way};
@@ -29,6 +31,9 @@ use crate::backend::{self, Program, Scope, Way};
 const BUFFER: u32 = 1 << 20;
 /// Records that are passed on before the loop serves anybody else.
 const AT_ONCE: usize = 256;
+/// Bytes that wait in our memory for clients: of all users but root, and of one.
+const WAITING: usize = 16 << 20;
+const WAITING_OF_ONE: usize = 4 << 20;
 /// How long nobody is let in after the system had no descriptor for us.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
@@ -42,6 +47,8 @@ pub(super) struct Service {
     pub(super) attached: Attached,
     pub(super) admission: Admission,
     pub(super) burial: Burial,
+    pub(super) users: Users,
+    pub(super) memory: Pool,
     /// For one packet at a time.
     pub(super) buffer: RefCell<Box<[u8]>>,
     /// Bytes of records that were passed on.
@@ -62,6 +69,8 @@ pub(super) fn serve(listen: impl FnOnce() -> Result<Place, Fault>, sinks: Vec<Bo
         program: RefCell::new(program),
         admission: Admission::new(raise_descriptors()),
         burial: Burial::default(),
+        users: Users::default(),
+        memory: Pool::new(WAITING, WAITING_OF_ONE),
         buffer: RefCell::new(vec![0; wire::LONGEST + 1].into_boxed_slice()),
         passed: Cell::new(0),
         sync: Notify::new(),
@@ -76,6 +85,7 @@ pub(super) fn serve(listen: impl FnOnce() -> Result<Place, Fault>, sinks: Vec<Bo
             end = signal() => end,
             end = service.clone().accept(&place) => end,
             end = service.pass_on() => end,
+            () = service.burial.work() => Ok(()),
         }
     });
     // Sinks take leave of their readers.
@@ -138,15 +148,19 @@ impl Service {
         // Who connected is known even where he has gone again.
         let Ok(peer) = socket.peer() else { return };
         let (uid, pid) = (peer.uid.as_raw(), peer.pid.as_raw_nonzero().get());
-        let slot = self.admission.admit(uid, Role::Connection);
-        if slot.is_none() {
-            let refusal = wire::Answer::Refused("this user has as many connections as one may have".to_owned());
-            let _ = socket.send(&refusal.encode(), None);
-            return self.burial.close(uid, Remains { socket: Some(socket), descriptors: Vec::new(), slot });
-        }
+        talk::limit_unread(&socket);
+        let slot = match self.admission.admit(uid, Role::Connection) {
+            Ok(slot) => slot,
+            Err(why) => {
+                let _ = socket.send(&wire::Answer::Refused(why.to_owned()).encode(), None);
+                return self.burial.close(socket);
+            }
+        };
         tokio::task::spawn_local(async move {
-            let remains = talk::talk(&self, socket, uid, pid).await;
-            self.burial.close(uid, Remains { slot, ..remains });
+            if let Some(socket) = talk::talk(&self, socket, uid, pid).await {
+                self.burial.close(socket);
+            }
+            drop(slot);
         });
     }
 

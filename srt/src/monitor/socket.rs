@@ -14,8 +14,9 @@ use rustix::net::{
     SocketAddrUnix, SocketFlags, SocketType, UCred,
 };
 
-/// Most descriptors in one packet (`SCM_MAX_FD`, unix(7)).
-const MAX_DESCRIPTORS: usize = 253;
+/// Room for the message that brings one descriptor, and not for two: exactly so much, without what would align a next one.
+#[repr(align(8))]
+struct RoomForOne([MaybeUninit<u8>; size_of::<libc::cmsghdr>() + size_of::<RawFd>()]);
 
 /// What waits in a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,15 @@ pub(super) enum Waiting {
     Packet { bytes: usize, descriptors: bool },
     /// The other side is gone, and so is all that it said.
     End,
+}
+
+/// What comes with a packet that waits.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// A descriptor of what the first one names.
+    pub(super) first: Option<OwnedFd>,
+    /// There are others, or there was no room for the first.
+    pub(super) more: bool,
 }
 
 /// A connected socket.
@@ -76,17 +86,30 @@ impl Socket {
         past_reset(|| rustix::net::recv(&self.0, &mut *buffer, RecvFlags::DONTWAIT)).map(|(_, bytes)| bytes)
     }
 
-    /// The next packet with all its descriptors, however many.
-    pub(super) fn receive_all(&self, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-        let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, flags)?;
+    /// Looks at the descriptor of the packet that would be received next, and leaves the packet there with all that came with it: what is looked at is not closed for good by closing it here.
+    pub(super) fn show(&self) -> Result<Shown, Errno> {
+        let mut room = RoomForOne([MaybeUninit::uninit(); _]);
+        let mut control = RecvAncillaryBuffer::new(&mut room.0);
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let received = rustix::net::recvmsg(&self.0, &mut [IoSliceMut::new(&mut [0; 1])], &mut control, flags)?;
         let rights = |message| match message {
             RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
             _ => None,
         };
-        Ok((received.bytes, control.drain().filter_map(rights).flatten().collect()))
+        let first = control.drain().filter_map(rights).flatten().next();
+        Ok(Shown { first, more: received.flags.contains(ReturnFlags::CTRUNC) })
+    }
+
+    /// How many bytes may wait in the kernel for the other side, by our cost.
+    pub(super) fn limit_unread(&self, bytes: usize) {
+        // The kernel counts what it needs for a packet besides, and doubles the number for that (socket(7)).
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(&self.0, bytes / 2);
+    }
+
+    /// Is it root's, or this user's own, on the other side? Nobody else is believed to be the service.
+    pub(super) fn is_trusted(&self) -> Result<bool, Errno> {
+        let listener = self.peer()?.uid;
+        Ok(listener.is_root() || listener == rustix::process::getuid())
     }
 
     /// Nothing more can be sent to us; what was sent stays to be received.
@@ -159,10 +182,38 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(other.peek(), Ok(Waiting::Packet { bytes: 6, descriptors: true }));
         }
-        let (bytes, descriptors) = other.receive_all(&mut buffer).unwrap();
-        assert_eq!((&buffer[..bytes], descriptors.len()), (&b"loaded"[..], 1));
-        drop((one, descriptors));
+        assert_eq!(other.receive(&mut buffer), Ok(6));
+        drop(one);
         assert_eq!(other.peek(), Ok(Waiting::End));
+    }
+
+    #[test]
+    fn one_descriptor_is_shown_and_of_several_only_the_first_and_none_is_taken() {
+        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage};
+        let (one, other) = pair();
+        let (first, second) = std::io::pipe().unwrap();
+        let inode = |descriptor: BorrowedFd<'_>| rustix::fs::fstat(descriptor).unwrap().st_ino;
+        for count in [1, 2, 5] {
+            let descriptors = [&[first.as_fd()][..], &vec![second.as_fd(); count - 1]].concat();
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+            rustix::net::sendmsg(&one, &[IoSlice::new(b"x")], &mut control, SendFlags::empty()).unwrap();
+            for _ in 0..2 {
+                let shown = other.show().unwrap();
+                assert_eq!((shown.first.map(|shown| inode(shown.as_fd())), shown.more), (Some(inode(first.as_fd())), count > 1));
+            }
+            assert_eq!(other.receive(&mut [0; 8]), Ok(1));
+        }
+    }
+
+    #[test]
+    fn what_waits_unread_is_as_little_as_was_said() {
+        let (one, other) = pair();
+        one.limit_unread(16 * 1024);
+        let sent = (0..10_000).take_while(|_| one.send(&[0; 1000], None).is_ok()).count();
+        assert!((4..=16).contains(&sent), "{sent}");
+        drop(other);
     }
 
     #[test]

@@ -7,7 +7,10 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 /// Longest packet, either way.
-pub(super) const LONGEST: usize = 64 * 1024;
+pub(super) const LONGEST: usize = 32 * 1024;
+/// Longest greeting: a command is cut, and may be escaped.
+pub(super) const LONGEST_HELLO: usize = 8 * 1024;
+const _: () = assert!(LONGEST_HELLO > 6 * LONGEST_COMMAND + 256);
 /// Longest packet to a run: a record, or an answer that is shorter.
 pub(super) const LONGEST_ANSWER: usize = 16 * 1024;
 const _: () = assert!(srt_ebpf::MOST_RECORD < LONGEST_ANSWER);
@@ -15,6 +18,9 @@ const _: () = assert!(srt_ebpf::MOST_RECORD < LONGEST_ANSWER);
 pub(super) const LONGEST_LINE: usize = LONGEST - 256;
 /// Longest command that is kept of a run, in bytes.
 pub(super) const LONGEST_COMMAND: usize = 1024;
+
+/// Arrays and objects within each other, in a status line. Whoever reads it may do so by recursion.
+const DEEPEST: usize = 32;
 
 /// The version that every object carries.
 const VERSION: u8 = 1;
@@ -148,8 +154,7 @@ impl Said {
             _line: IgnoredAny,
         }
         let line = packet.strip_suffix(b"\n").unwrap_or(packet);
-        let plain = line.len() <= LONGEST_LINE && line.first() == Some(&b'{') && line.iter().all(|byte| matches!(byte, b' '..=b'~'));
-        let head: Head<'_> = plain.then(|| serde_json::from_slice(line).ok())??;
+        let head: Head<'_> = (line.len() <= LONGEST_LINE && is_plain(line, DEEPEST)).then(|| serde_json::from_slice(line).ok())??;
         Some(match head.kind {
             _ if head.v != VERSION => return None,
             "sync" => Said::Sync,
@@ -219,6 +224,40 @@ impl Answer {
             }
         }
     }
+}
+
+/// May this be passed on as a line, as it is? An object of this version, if it is what it seems: in printable ASCII, and not too deep.
+fn is_plain(line: &[u8], deepest: usize) -> bool {
+    line.first() == Some(&b'{') && line.iter().all(|byte| matches!(byte, b' '..=b'~')) && depth(line) <= deepest
+}
+
+/// How deep arrays and objects are within each other.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Is it a packet that a watcher is told, as the service sends it?
+pub(super) fn is_told(packet: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Head {
+        v: u8,
+    }
+    // A status line is within it.
+    packet.len() <= LONGEST && is_plain(packet, DEEPEST + 1) && serde_json::from_slice(packet).is_ok_and(|head: Head| head.v == VERSION)
 }
 
 /// A record of the kernel's as a packet.
@@ -370,6 +409,11 @@ mod tests {
     #[test]
     fn a_status_line_is_one_object_in_printable_ascii() {
         let long = format!(r#"{{"v":1,"type":"host","host":"{}"}}"#, "x".repeat(LONGEST_LINE));
+        let nested = |depth: usize| {
+            format!(r#"{{"v":1,"type":"host","host":"{}","x":{}{}}}"#, r#"[[\"[[["#.repeat(20), "[".repeat(depth), "]".repeat(depth))
+        };
+        let deep = nested(DEEPEST);
+        assert!(Said::decode(nested(DEEPEST - 1).as_bytes()).is_some(), "brackets in texts do not count");
         for packet in [
             "{\"v\":1,\"type\":\"host\",\n\"host\":\"x\"}",
             "{\"v\":1,\"type\":\"host\",\"host\":\"\u{e4}\"}",
@@ -380,6 +424,7 @@ mod tests {
             r#"{"v":1}"#,
             r#""host""#,
             &long,
+            &deep,
         ] {
             assert_eq!(Said::decode(packet.as_bytes()), None, "{packet:.80}");
         }
@@ -404,6 +449,25 @@ mod tests {
         assert_eq!((&value["type"], &value["run"], &value["line"]["type"]), (&"line".into(), &7.into(), &"host".into()));
         let value: Value = serde_json::from_slice(&packets[0]).unwrap();
         assert_eq!(value["command"], "echo \u{1b}[2J\n\u{e4}");
+    }
+
+    #[test]
+    fn what_a_watcher_prints_is_what_a_service_says() {
+        let line = line(7, br#"{"v":1,"type":"host"}"#);
+        assert!(is_told(&line) && is_told(&end(7)));
+        for packet in [
+            &b"\x1b[2J{\"v\":1}"[..],
+            b"{\"v\":1,\"x\":\"\x1b[2J\"}",
+            b"{\"v\":1}\n{\"v\":1}",
+            b"{\"v\":2}",
+            b"{}",
+            b"x",
+            b"",
+            "{\"v\":1,\"x\":\"\u{e4}\"}".as_bytes(),
+        ] {
+            assert!(!is_told(packet), "{packet:?}");
+        }
+        assert!(!is_told(format!(r#"{{"v":1,"x":{}{}}}"#, "[".repeat(100), "]".repeat(100)).as_bytes()));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) enum Message {
     Line(Key, Line),
     /// It has ended, or its stream has.
     End(Key),
+    /// So many runs are not listened to, for there are too many.
+    Hidden(usize),
     /// The service is gone, and so is everything that was known through it.
     NoService,
 }

@@ -10,6 +10,16 @@ use crate::violation::{Event, Kind};
 const MAX_RUNS: usize = 1024;
 const MAX_KEPT: usize = 1000;
 
+/// Bytes of text that are kept: of one run, of all runs of one user, and of all.
+const MAX_RUN_BYTES: usize = 2 << 20;
+const MAX_USER_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 48 << 20;
+/// What an entry costs besides its text.
+const ENTRY: usize = 512;
+
+/// Longest command and directory, in characters.
+const LONGEST_TEXT: usize = 1024;
+
 /// How long a run is shown after its end.
 const AFTERGLOW: Duration = Duration::from_secs(10);
 
@@ -26,6 +36,8 @@ pub(super) struct Run {
     pub(super) missing: u64,
     pub(super) end: Option<End>,
     places: HashMap<Same, usize>,
+    /// What is kept of it.
+    bytes: usize,
 }
 
 /// By these, two lines are about the same denial.
@@ -82,6 +94,11 @@ impl Sort {
 #[derive(Debug, Default)]
 pub(super) struct Model {
     runs: BTreeMap<Key, Run>,
+    /// What is kept of the runs of each user.
+    bytes: BTreeMap<u32, usize>,
+    /// Runs that are not listened to, and runs that were not kept.
+    hidden: usize,
+    unkept: usize,
     sort: Sort,
     selected: Option<Key>,
     details: bool,
@@ -99,13 +116,16 @@ impl Run {
             missing: 0,
             end: None,
             places: HashMap::new(),
+            bytes: 0,
         }
     }
 
-    fn take(&mut self, line: Line, now: SystemTime) {
+    /// Adds what it said, where there is room for so many bytes more.
+    fn take(&mut self, line: Line, room: usize, now: SystemTime) {
+        let room = room.min(MAX_RUN_BYTES.saturating_sub(self.bytes));
         match line {
-            Line::Violation { event } => self.deny(*event),
-            Line::Host { host, port, allowed } => self.host(format!("{host}:{port}"), allowed),
+            Line::Violation { event } => self.deny(*event, room),
+            Line::Host { host, port, allowed } => self.host(format!("{host}:{port}"), allowed, room),
             Line::Usage { processes, memory, violations } => self.usage = Some(Usage { processes, memory, violations }),
             Line::Dropped { count } => self.missing = self.missing.saturating_add(count),
             Line::Exit { code } => self.end = Some(End { code: Some(code), at: now }),
@@ -114,15 +134,17 @@ impl Run {
     }
 
     /// The same denial comes again with its final count.
-    fn deny(&mut self, event: Event) {
+    fn deny(&mut self, event: Event, room: usize) {
         // A name that is not resolved is never asked for with a port.
         if event.kind == Kind::NetDns {
-            self.host(event.target.clone(), false);
+            self.host(event.target.clone(), false, room / 2);
         }
+        let bytes = size(&event);
         let same = (event.kind, event.operation.clone(), event.target.clone(), event.process.as_ref().map(|process| process.exe.clone()));
         match self.places.get(&same) {
             Some(place) => self.denials[*place].count = self.denials[*place].count.max(event.count),
-            None if self.denials.len() < MAX_KEPT => {
+            None if self.denials.len() < MAX_KEPT && bytes <= room => {
+                self.bytes += bytes;
                 self.places.insert(same, self.denials.len());
                 self.denials.push(event);
             }
@@ -130,10 +152,11 @@ impl Run {
         }
     }
 
-    fn host(&mut self, host: String, allowed: bool) {
+    fn host(&mut self, host: String, allowed: bool, room: usize) {
         let hosts = if allowed { &mut self.allowed } else { &mut self.denied };
-        if hosts.len() < MAX_KEPT {
-            hosts.insert(host);
+        let bytes = host.len() + ENTRY;
+        if hosts.len() < MAX_KEPT && bytes <= room && hosts.insert(host) {
+            self.bytes += bytes;
         }
     }
 
@@ -149,31 +172,91 @@ impl Run {
     }
 }
 
+/// What is kept for a denial: the event, and what it is found by.
+fn size(event: &Event) -> usize {
+    let process = event.process.as_ref().map_or(0, |process| {
+        let arguments: usize = process.argv.iter().map(|word| word.len() + size_of::<String>()).sum();
+        2 * process.exe.len() + process.comm.len() + arguments
+    });
+    let texts = [&event.reason, &event.rule.id, &event.rule.origin].into_iter().chain(&event.allow).map(String::len).sum::<usize>();
+    ENTRY + 2 * (event.operation.len() + event.target.len()) + event.errno.as_ref().map_or(0, |errno| errno.len()) + texts + process
+}
+
 impl Model {
     /// One message.
     pub(super) fn take(&mut self, message: Message, now: SystemTime) {
         match message {
-            Message::Run(key, about) if self.runs.len() < MAX_RUNS => drop(self.runs.insert(key, Run::new(about))),
-            Message::Run(..) => {}
+            Message::Run(key, about) => self.begin(key, about),
             Message::Line(key, line) => {
+                let Some(uid) = self.runs.get(&key).map(|run| run.about.uid) else { return };
+                let room = self.room(uid);
                 if let Some(run) = self.runs.get_mut(&key) {
-                    run.take(line, now);
+                    let before = run.bytes;
+                    run.take(line, room, now);
+                    *self.bytes.entry(uid).or_default() += run.bytes - before;
                 }
             }
+            Message::Hidden(count) => self.hidden = count,
             Message::End(key) => {
                 if let Some(run) = self.runs.get_mut(&key) {
                     run.end.get_or_insert(End { code: None, at: now });
                 }
             }
-            Message::NoService => self.runs.retain(|key, _| !matches!(key, Key::Service(_))),
+            Message::NoService => self.keep(|key, _| !matches!(key, Key::Service(_))),
         }
+    }
+
+    /// Where there is no room, the user who has most runs here has one less: he hides none but his own.
+    fn begin(&mut self, key: Key, about: About) {
+        let run = Run::new(About {
+            command: about.command.chars().take(LONGEST_TEXT).collect(),
+            directory: about.directory.chars().take(LONGEST_TEXT).collect(),
+            ..about
+        });
+        if self.runs.len() >= MAX_RUNS && !self.runs.contains_key(&key) {
+            let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+            self.runs.values().for_each(|run| *counts.entry(run.about.uid).or_default() += 1);
+            self.unkept = self.unkept.saturating_add(1);
+            let Some((&uid, _)) = counts.iter().max_by_key(|(_, count)| **count) else { return };
+            let last = self.runs.iter().rev().find(|(_, run)| run.about.uid == uid).map(|(key, _)| *key);
+            if uid == run.about.uid {
+                return;
+            }
+            self.keep(|key, _| Some(*key) != last);
+        }
+        self.keep(|other, _| *other != key);
+        self.runs.insert(key, run);
+    }
+
+    /// Bytes that may be kept of a user yet.
+    fn room(&self, uid: u32) -> usize {
+        let all: usize = self.bytes.values().sum();
+        let of_one = self.bytes.get(&uid).copied().unwrap_or_default();
+        MAX_BYTES.saturating_sub(all).min(MAX_USER_BYTES.saturating_sub(of_one))
+    }
+
+    fn keep(&mut self, mut wanted: impl FnMut(&Key, &Run) -> bool) {
+        let bytes = &mut self.bytes;
+        self.runs.retain(|key, run| {
+            let wanted = wanted(key, run);
+            if !wanted && let Some(of_one) = bytes.get_mut(&run.about.uid) {
+                *of_one -= run.bytes;
+            }
+            wanted
+        });
+        bytes.retain(|_, of_one| *of_one > 0);
+    }
+
+    /// Runs that are there and not shown, for there are too many.
+    pub(super) fn hidden(&self) -> usize {
+        self.hidden.saturating_add(self.unkept)
     }
 
     /// Ended runs go after a moment, but not while somebody reads about one.
     pub(super) fn forget_ended(&mut self, now: SystemTime) {
         let read = self.selected.filter(|_| self.details);
         let over = |end: &End| now.duration_since(end.at).is_ok_and(|since| since > AFTERGLOW);
-        self.runs.retain(|key, run| read == Some(*key) || !run.end.as_ref().is_some_and(over));
+        self.keep(|key, run| read == Some(*key) || !run.end.as_ref().is_some_and(over));
     }
 
     /// The runs in their order. What the service says of one that speaks for itself is left out.
@@ -367,5 +450,40 @@ mod tests {
             model.take(Message::Run(key(pid), about(pid, "x", 1)), now());
         }
         assert_eq!(model.shown().len(), MAX_RUNS);
+    }
+
+    fn of_user(uid: u32, pid: u32) -> Message {
+        Message::Run(Key::Own { uid, pid }, About { uid, ..about(pid, "x", 1) })
+    }
+
+    #[test]
+    fn long_texts_cost_a_bounded_amount_for_a_run_and_a_user_and_leave_room_for_others() {
+        let mut model = Model::default();
+        for pid in 0..100 {
+            model.take(of_user(1, pid), now());
+            for number in 0..20 {
+                let target = format!("{number}{}", "a".repeat(60_000));
+                model.take(Message::Line(Key::Own { uid: 1, pid }, violation(&target, 1)), now());
+            }
+        }
+        let kept = |model: &Model, uid| model.runs.values().filter(|run| run.about.uid == uid).map(|run| run.bytes).sum::<usize>();
+        assert!(model.runs.values().all(|run| run.bytes <= MAX_RUN_BYTES && (run.missing > 0 || run.denials.len() == 20)));
+        assert!(kept(&model, 1) <= MAX_USER_BYTES && kept(&model, 1) > MAX_USER_BYTES / 2);
+        model.take(of_user(2, 1), now());
+        model.take(Message::Line(Key::Own { uid: 2, pid: 1 }, violation("seen", 1)), now());
+        assert!(kept(&model, 2) > 0, "another user's are kept");
+        assert_eq!(model.bytes.values().sum::<usize>(), kept(&model, 1) + kept(&model, 2));
+        model.keep(|key, _| !matches!(key, Key::Own { uid: 1, .. }));
+        assert_eq!(model.bytes.keys().copied().collect::<Vec<_>>(), [2], "what goes leaves room");
+    }
+
+    #[test]
+    fn a_user_with_many_runs_hides_none_but_his_own() {
+        let mut model = Model::default();
+        (0..MAX_RUNS as u32 + 50).for_each(|pid| model.take(of_user(1, pid), now()));
+        assert_eq!((model.runs.len(), model.hidden()), (MAX_RUNS, 50));
+        (0..10).for_each(|pid| model.take(of_user(2, pid), now()));
+        assert_eq!(model.runs.values().filter(|run| run.about.uid == 2).count(), 10);
+        assert_eq!((model.runs.len(), model.hidden()), (MAX_RUNS, 60));
     }
 }

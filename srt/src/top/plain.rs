@@ -17,6 +17,9 @@ pub(super) fn table(model: &Model, now: SystemTime) -> String {
     for (_, run) in shown {
         row(run, now, &mut out);
     }
+    if model.hidden() > 0 {
+        let _ = writeln!(out, "and {} that are not shown: there are too many", model.hidden());
+    }
     out
 }
 
@@ -137,6 +140,13 @@ mod tests {
 ";
         assert_eq!(text, expected);
         assert_eq!(table(&Model::default(), now()), "no sandbox runs\n");
+    }
+
+    #[test]
+    fn runs_that_are_not_shown_are_counted() {
+        let mut model = model();
+        model.take(Message::Hidden(7), now());
+        assert!(table(&model, now()).ends_with("\nand 7 that are not shown: there are too many\n"));
     }
 
     #[test]

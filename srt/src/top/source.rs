@@ -2,9 +2,10 @@
 //!
 //! Nothing here waits. Each round takes a bounded number of packets from each stream, so one that floods is slow for itself alone.
 //!
-//! Anybody may bind any abstract name: a socket is believed to be a run of a user only where the kernel says that this user listens there (SO_PEERCRED).
+//! Anybody may bind any abstract name: a socket is believed to be a run of a user only where the kernel says that this user listens there (SO_PEERCRED). And anybody may bind many: those who are
+//! listened to are chosen from each user in turn. The service is believed where it is root's, or this user's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,11 @@ const ROUND: usize = 512;
 /// Bytes of a packet at most.
 const PACKET: usize = 64 << 10;
 
-/// Runs that are listened to at once.
+/// Runs that are listened to at once: of all users, and of one that is not the viewer.
 const MOST: usize = 512;
+const MOST_OF_ONE: usize = 128;
+/// Packets taken of all streams of one user in one round.
+const USER_ROUND: usize = 4 * ROUND;
 
 /// Where abstract names begin in `/proc/net/unix`, and ours.
 const NAME: &str = "@srt/run/";
@@ -36,6 +40,8 @@ pub(super) struct Source {
     to_service: Option<OwnedFd>,
     runs: BTreeMap<(u32, u32), OwnedFd>,
     searched: Option<Instant>,
+    /// Runs that are there and not listened to.
+    hidden: usize,
     users: BTreeMap<u32, String>,
     buffer: Vec<u8>,
 }
@@ -48,6 +54,7 @@ impl Source {
             to_service: None,
             runs: BTreeMap::new(),
             searched: None,
+            hidden: 0,
             users: BTreeMap::new(),
             buffer: vec![0; PACKET],
         }
@@ -63,13 +70,16 @@ impl Source {
         let mut messages = Vec::new();
         let buffer = &mut self.buffer;
         if let Some(service) = &self.to_service
-            && !drain(service, buffer, |packet| messages.extend(message::of_service(packet)))
+            && !drain(service, buffer, &mut { ROUND }, |packet| messages.extend(message::of_service(packet)))
         {
             self.to_service = None;
             messages.push(Message::NoService);
         }
+        messages.push(Message::Hidden(self.hidden));
+        let mut left: BTreeMap<u32, usize> = BTreeMap::new();
         self.runs.retain(|&(uid, pid), run| {
-            let open = drain(run, buffer, |packet| messages.extend(message::of_run(packet, uid, pid)));
+            let left = left.entry(uid).or_insert(USER_ROUND);
+            let open = drain(run, buffer, left, |packet| messages.extend(message::of_run(packet, uid, pid)));
             if !open {
                 messages.push(Message::End(Key::Own { uid, pid }));
             }
@@ -91,16 +101,35 @@ impl Source {
         }
     }
 
-    /// A run whose socket does not answer is tried again at the next search.
+    /// A run whose socket does not answer is tried again at the next search. Where there are too many, a user who has more than another gives one up.
     fn find_runs(&mut self) {
         let own = rustix::process::geteuid();
-        for (uid, pid) in listening().unwrap_or_default() {
-            let may_see = own.is_root() || own.as_raw() == uid;
-            if may_see && self.runs.len() < MOST && !self.runs.contains_key(&(uid, pid)) {
+        let there: BTreeSet<(u32, u32)> =
+            listening().unwrap_or_default().into_iter().filter(|(uid, _)| own.is_root() || own.as_raw() == *uid).collect();
+        let chosen = choose(&there, own.as_raw());
+        self.hidden = there.len() - chosen.len();
+        self.runs.retain(|run, _| chosen.contains(run) || !there.contains(run));
+        for (uid, pid) in chosen {
+            if !self.runs.contains_key(&(uid, pid)) {
                 self.runs.extend(connect_run(uid, pid).ok().map(|run| ((uid, pid), run)));
             }
         }
     }
+}
+
+/// At most so many of those that are there, one of each user in turn.
+fn choose(there: &BTreeSet<(u32, u32)>, own: u32) -> BTreeSet<(u32, u32)> {
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut turns: Vec<(usize, (u32, u32))> = Vec::new();
+    for &(uid, pid) in there {
+        let turn = counts.entry(uid).or_default();
+        if uid == own || *turn < MOST_OF_ONE {
+            turns.push((*turn, (uid, pid)));
+        }
+        *turn += 1;
+    }
+    turns.sort_unstable();
+    turns.into_iter().take(MOST).map(|(_, run)| run).collect()
 }
 
 /// Users and process ids in the names of all sockets that somebody listens at.
@@ -138,15 +167,20 @@ fn connect(address: &SocketAddrUnix) -> rustix::io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Asks the service for everything.
+/// Asks the service for everything, if it is one.
 fn watch(service: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    let listener = rustix::net::sockopt::socket_peercred(&service)?.uid;
+    if !listener.is_root() && listener != rustix::process::geteuid() {
+        return Err(Errno::PERM);
+    }
     rustix::net::send(&service, br#"{"v":1,"type":"watch"}"#, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
     Ok(service)
 }
 
-/// Takes what is there; false where the stream has ended.
-fn drain(socket: &OwnedFd, buffer: &mut [u8], mut take: impl FnMut(&[u8])) -> bool {
-    for _ in 0..ROUND {
+/// Takes what is there, no more packets than are left; false where the stream has ended.
+fn drain(socket: &OwnedFd, buffer: &mut [u8], left: &mut usize, mut take: impl FnMut(&[u8])) -> bool {
+    for _ in 0..ROUND.min(*left) {
+        *left -= 1;
         match rustix::net::recv(socket, &mut *buffer, RecvFlags::DONTWAIT) {
             Ok((_, 0)) => return false,
             Ok((_, count)) => take(&buffer[..count]),
@@ -178,6 +212,17 @@ mod tests {
             assert_eq!(named(&line(flags, name)), None, "{name}");
         }
         assert_eq!(named("Num       RefCount Protocol Flags    Type St Inode Path"), None);
+    }
+
+    #[test]
+    fn runs_are_chosen_from_each_user_in_turn() {
+        let of = |uid: u32, count: u32| (1..=count).map(move |pid| (uid, pid));
+        let there: BTreeSet<(u32, u32)> = of(1, 5000).chain(of(2, 3)).chain(of(3, 600)).collect();
+        let count = |own: u32, uid: u32| choose(&there, own).iter().filter(|run| run.0 == uid).count();
+        assert_eq!((count(0, 1), count(0, 2), count(0, 3)), (MOST_OF_ONE, 3, MOST_OF_ONE));
+        assert_eq!((count(3, 1), count(3, 2), count(3, 3)), (MOST_OF_ONE, 3, MOST - MOST_OF_ONE - 3));
+        let many: BTreeSet<(u32, u32)> = (0..2000).flat_map(|uid| of(uid, 2)).collect();
+        assert_eq!(choose(&many, 0).len(), MOST);
     }
 
     #[test]

@@ -57,7 +57,8 @@ fn overview(model: &Model, now: SystemTime, out: &mut Buffer) {
     let shown = model.shown();
     let running = shown.iter().filter(|(_, run)| run.end.is_none()).count();
     let denied: u64 = shown.iter().fold(0, |sum, (_, run)| sum.saturating_add(run.total()));
-    bar(out, "srt top", &format!("{running} running, {denied} denied"));
+    let hidden = if model.hidden() > 0 { format!(", {} not shown", model.hidden()) } else { String::new() };
+    bar(out, "srt top", &format!("{running} running{hidden}, {denied} denied"));
     put(out, 1, headings(model.sort()));
     let height = out.area.height;
     // At least half of the screen is for denials, where there are that many runs.
@@ -333,6 +334,13 @@ mod tests {
         // A wide character fills two cells, the second one blank.
         let text: String = screen(&mut model, 70, 30).concat().split_whitespace().collect();
         assert!(text.contains(&path), "{text}");
+    }
+
+    #[test]
+    fn the_overview_says_how_many_runs_are_not_shown() {
+        let mut model = model();
+        model.take(Message::Hidden(7), now());
+        assert!(screen(&mut model, 100, 14)[0].ends_with("2 running, 7 not shown, 3 denied"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t securityfs securityfs /sys/kernel/security
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t bpf bpf /sys/fs/bpf
-mount -o ro /dev/nvme0n2 /srt
+mount -o ro /dev/nvme0n1p2 /srt
 ip link set lo up
 hostname guest
 # What a system manager would set: the kernel's own limit of open files is small.

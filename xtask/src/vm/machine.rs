@@ -79,7 +79,8 @@ pub(super) fn run(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> 
 /// Boots it, hands what the job prints to `out` and `err` as it comes, and ends it at the time limit.
 fn boot(setup: &Setup, out: &mut impl Write, err: &mut impl Write) -> Result<Ended, String> {
     let line = |name: &str| setup.lines.join(name);
-    let mut emulator = Emulator(command(setup).spawn().map_err(|error| format!("cannot start {QEMU}: {error}"))?);
+    let disk = super::disk::joined(setup.system, setup.payload, &line("disk"))?;
+    let mut emulator = Emulator(command(setup, &disk).spawn().map_err(|error| format!("cannot start {QEMU}: {error}"))?);
     let (mut stdout, mut stderr) = (Line::new(line("S1")), Line::new(line("S2")));
     let start = Instant::now();
     let mut last = start;
@@ -144,15 +145,13 @@ fn keep_console(setup: &Setup) -> String {
     }
 }
 
-fn command(setup: &Setup) -> Command {
+fn command(setup: &Setup, disk: &Path) -> Command {
     let mut command = Command::new(QEMU);
     command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", PROCESSORS, "-m", MEMORY]);
     command.args(["-display", "none", "-nodefaults", "-no-user-config", "-no-reboot", "-rtc", "base=utc"]);
-    // Drivers of NVMe and ext4 are built into these kernels. Both disks hang on one controller: two would be numbered by chance.
-    let disk = |name: &str, path: &Path| format!("if=none,id={name},format=raw,snapshot=on,cache=unsafe,file={}", escaped(path));
-    command.arg("-drive").arg(disk("system", setup.system)).arg("-drive").arg(disk("payload", setup.payload));
-    command.args(["-device", "nvme,id=disks,serial=srt", "-device", "nvme-ns,drive=system,bus=disks,nsid=1"]);
-    command.args(["-device", "nvme-ns,drive=payload,bus=disks,nsid=2"]);
+    // Drivers of NVMe and ext4 are built into these kernels. One disk with two partitions: two disks are numbered by chance, since kernels look for them at the same time.
+    command.arg("-drive").arg(format!("if=none,id=disk,format=raw,snapshot=on,cache=unsafe,file={}", escaped(disk)));
+    command.args(["-device", "nvme,serial=srt,drive=disk"]);
     for name in ["S0", "S1", "S2", "S3"] {
         command.arg("-serial").arg(format!("file:{}", setup.lines.join(name).display()));
     }
@@ -165,7 +164,7 @@ fn command(setup: &Setup) -> Command {
 /// A panic resets the machine, which ends it. Mitigations cost an emulated processor much and guard nothing
 /// there. The test of the timer at boot fails on a busy host, and the kernel panics then.
 const KERNEL_LINE: &str =
-    "console=ttyS0 root=/dev/nvme0n1 rootwait rw init=/vm-init panic=-1 loglevel=4 mitigations=off random.trust_cpu=on no_timer_check";
+    "console=ttyS0 root=/dev/nvme0n1p1 rootwait rw init=/vm-init panic=-1 loglevel=4 mitigations=off random.trust_cpu=on no_timer_check";
 
 /// A comma in an option's value is written twice.
 fn escaped(path: &Path) -> String {

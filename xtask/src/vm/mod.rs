@@ -4,6 +4,7 @@
 //! packages. What is tested comes on a second disk, and results go over serial lines of their own.
 
 mod apt;
+mod disk;
 mod image;
 mod kernels;
 mod layers;

@@ -201,7 +201,8 @@ impl Service {
                 tracing::debug!("monitor: {gone:?}");
                 self.connection = None;
                 self.synced = true;
-                if !matches!(gone, Ok(Some(Packet::Gone(Gone::Ended)))) {
+                // Also one that refused us may have room later: the place may be taken, by a command of this sandbox even, which goes.
+                if !matches!(gone, Ok(Some(Packet::Gone(Gone::Ended | Gone::Refused(_))))) {
                     self.retry.give_up();
                 }
                 Some(Heard::Away(true))
@@ -220,5 +221,47 @@ impl Service {
             self.connection = Some((connection, ready));
             self.synced = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+
+    use super::*;
+
+    const WATCHING: &[u8] = br#"{"v":1,"type":"watching","attached":"calls","missing":[]}"#;
+    const REFUSED: &[u8] = br#"{"v":1,"type":"error","message":"this sandbox is watched already"}"#;
+
+    #[tokio::test]
+    async fn a_service_that_refuses_after_its_restart_is_asked_again() {
+        let path = std::env::temp_dir().join(format!("srt-feed-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&listener, 4).unwrap();
+        let service = std::thread::spawn(move || {
+            let answer = |answer: &[u8]| {
+                let run = rustix::net::accept(&listener).unwrap();
+                rustix::net::recv(&run, &mut [0; 1000][..], RecvFlags::empty()).unwrap();
+                rustix::net::send(&run, answer, SendFlags::NOSIGNAL).unwrap();
+                run
+            };
+            [WATCHING, REFUSED, REFUSED].into_iter().for_each(|end| drop(answer(end)));
+            answer(WATCHING)
+        });
+        let namespace = std::fs::File::open("/proc/self/ns/pid").unwrap().into();
+        let watched = Watched { namespace, watch: 0, command: "true".to_owned() };
+        let mut feed = Feed::service(&path, watched).unwrap().ok().expect("there is a service");
+        let mut away = Vec::new();
+        while away.last() != Some(&false) {
+            tokio::time::timeout(Duration::from_secs(20), feed.ready()).await.expect("it comes back");
+            while let Some(heard) = feed.next() {
+                away.extend(if let Heard::Away(away) = heard { Some(away) } else { None });
+            }
+        }
+        assert_eq!(away, [true, true, true, false]);
+        drop(service.join().unwrap());
+        std::fs::remove_file(path).unwrap();
     }
 }
