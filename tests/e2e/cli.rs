@@ -309,3 +309,18 @@ fn a_hidden_directory_in_path_gives_127_for_an_unknown_command() {
         area.srt(&rules).args(&["true"]).env("PATH", &path).run().assert_code(0);
     });
 }
+
+/// `srt -- top` runs top(1), not the subcommand.
+#[test]
+fn after_two_dashes_a_subcommands_name_is_a_program() {
+    for_each_identity(|who| {
+        let area = Area::new(who);
+        for name in ["run", "explain", "check", "doctor", "profiles", "completions", "violations", "top", "monitor"] {
+            let program = area.file(&format!("bin/{name}"), "#!/bin/sh\necho ran $*\n");
+            std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it is ours");
+            let path = format!("{}:/usr/bin:/bin", area.text("bin"));
+            let srt = || area.bare_srt().args(&["--settings", &area.settings(&area.rules())]).env("PATH", &path);
+            srt().args(&["--", name, "--once"]).run().assert_prints("ran --once").assert_code(0);
+        }
+    });
+}

@@ -438,7 +438,7 @@ fn all_runs_of_a_user_together_say_no_more_than_one_may_and_others_are_heard_mea
             let once = Instant::now();
             let run = service.run(OTHER, &quiet, "quiet");
             assert_eq!(run.seen("nothing"), (0, 0));
-            assert!(once.elapsed() < Duration::from_secs(2), "another user waits {:?}", once.elapsed());
+            assert!(once.elapsed() < limit(), "another user waits {:?}", once.elapsed());
         }
         // What may be said at once, what may be said each second, and what waits in the sockets.
         let most = (2 << 20) + (512 << 10) * (start.elapsed().as_secs() as usize + 1) + loud.len() * (256 << 10);
@@ -494,7 +494,7 @@ fn callers_that_die_leave_nothing_behind() {
             while count() > before && start.elapsed() < limit() {
                 std::thread::sleep(Duration::from_millis(2));
             }
-            assert_eq!(count(), before, "round {round}");
+            assert!(count() <= before, "round {round}: {} descriptors in place of {before}", count());
         }
     });
 }

@@ -151,9 +151,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Options, 
         None => (None, None),
     };
     let mut options = options(&matches)?;
-    let known = name.is_some_and(|name| SUBCOMMANDS.contains(&name));
+    // What is no subcommand is the command, and so is every word after `--`: clap gives it its values under no name.
+    let is_command = inner.is_some_and(|inner| inner.try_contains_id("").unwrap_or(false));
+    let known = name.is_some_and(|name| SUBCOMMANDS.contains(&name)) && !is_command;
     if let (Some(inner), true) = (inner, known) {
         options = join(options, self::options(inner)?);
+    }
+    if let (Some(name), Some(inner), true) = (name, inner, is_command) {
+        let text = matches.get_one::<OsString>("shell-text").cloned();
+        return Ok((options, Action::Run(typed(text, words(name, inner))?)));
     }
     Ok((options, action(&matches, name, inner)?))
 }
@@ -189,7 +195,7 @@ fn action(matches: &ArgMatches, name: Option<&str>, inner: Option<&ArgMatches>) 
             otlp: inner.get_one::<String>("otlp").cloned(),
             socket: inner.get_one::<PathBuf>("socket").cloned(),
         }),
-        external => Action::Run(typed(outer_text, words(external, inner))?),
+        unknown => return Err(Stop::mistake(&format!("cannot do {unknown}: this version has no such subcommand"))),
     })
 }
 

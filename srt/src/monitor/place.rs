@@ -38,6 +38,12 @@ impl Claim {
     pub(super) fn take(path: &Path) -> Result<Option<Claim>, Fault> {
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
         prepare(directory)?;
+        // What an earlier service left is replaced, and nothing else.
+        if rustix::fs::lstat(path)
+            .is_ok_and(|found| !matches!(FileType::from_raw_mode(found.st_mode), FileType::Socket | FileType::Symlink))
+        {
+            return Err(refused(path, Errno::EXIST).hint("it is no socket, and stays"));
+        }
         let lock = lock(&beside(path, ".lock")).map_err(|errno| refused(path, errno))?;
         Ok(lock.map(|lock| Claim { path: path.to_owned(), _lock: lock }))
     }
@@ -154,6 +160,16 @@ mod tests {
         assert!(!path.exists());
         assert!(Claim::take(&path).unwrap().is_some());
         std::fs::remove_dir_all(area).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_socket_is_not_replaced() {
+        let area = area("file");
+        let path = area.join("precious");
+        std::fs::write(&path, "kept").unwrap();
+        assert!(Claim::take(&path).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "kept");
+        assert!(!beside(&path, ".lock").exists());
     }
 
     #[test]
