@@ -194,7 +194,8 @@ const SCOPES_ABI: u32 = 6;
 pub fn build(policy: &Policy, support: &Support) -> Result<Plan, Gaps> {
     let gaps = gap::find(policy, support)?;
     let user_notification = support.user_notification == Answer::Yes;
-    let namespaces = gap::has_namespaces(support);
+    // Seatbelt needs none.
+    let namespaces = policy.platform == Platform::MacOs || gap::has_namespaces(support);
     // The kernel's program knows a sandbox by its pid namespace.
     let reporter = if namespaces { reporter(policy, support) } else { Reporter::None };
     let seatbelt = (policy.platform == Platform::MacOs).then(|| seatbelt::plan(policy));
