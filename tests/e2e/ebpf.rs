@@ -95,10 +95,11 @@ fn a_read_by_a_name_that_only_the_sandbox_has_is_one_event() {
     let ways: &[(&str, &str)] = &[
         ("ln -s @outside/secret /dev/shm/l && cat /dev/shm/l", "outside/secret"),
         ("ln -s @outside/secret \"$TMPDIR/l\" && cat \"$TMPDIR/l\"", "outside/secret"),
-        ("exec 7<. && cat /proc/self/cwd/../outside/secret", "outside/secret"),
+        // While the process is there to be asked.
+        ("true </proc/self/cwd/../outside/secret; sleep 1; exit 3", "outside/secret"),
         ("head -c 1 ../outside/script >/dev/null; ../outside/script", "outside/program"),
         (
-            "python3 -c 'import os; d=os.open(\"@outside/secret\", os.O_PATH | os.O_RDWR); os.open(\"/proc/self/fd/%d\" % d, 0)'",
+            "python3 -c 'import os,time\nd=os.open(\"@outside/secret\", os.O_PATH | os.O_RDWR)\ntry: os.open(\"/proc/self/fd/%d\" % d, 0)\nexcept OSError: time.sleep(1); raise'",
             "outside/secret",
         ),
     ];

@@ -99,7 +99,7 @@ pub(in crate::supervisor) fn denial(
         }
         Aim::Read => read(Want::Look).map(|denied| (denied, None)),
         Aim::Execute => {
-            let interpreter = || about(Asked(interpreter(&first()?, outside)?.as_path().to_owned()), Want::Execute);
+            let interpreter = || about(Asked(interpreter(&first()?, outside)?.as_path().to_owned(), Entry::None), Want::Execute);
             read(Want::Execute).or_else(interpreter).map(|denied| (denied, Some(Kind::FsExec)))
         }
         Aim::Change if parsed.text(text::SECOND_PATH).is_empty() => about(first()?, Want::Change).map(|denied| (denied, None)),
@@ -111,7 +111,7 @@ pub(in crate::supervisor) fn denial(
             .map(|denied| (denied, None)),
         Aim::Name | Aim::Reach => match address(parsed.text(text::ADDRESS))? {
             Address::Path(path) if record.call == libc::SYS_bind as u32 => {
-                about(Asked(path.as_path().to_owned()), Want::Change).map(|denied| (denied, None))
+                about(Asked(path.as_path().to_owned(), Entry::None), Want::Change).map(|denied| (denied, None))
             }
             // A port below 1024 is refused outside as well, and no rule is about servers.
             Address::Internet(_) if record.call == libc::SYS_bind as u32 => None,
@@ -136,14 +136,15 @@ const WRITES: i32 = crate::backend::WRITE_INTENT;
 /// A denied read by a name that says nothing.
 const UNSEEN: &str = "fs.unseen";
 
-/// Is there no such thing, though the call failed as if there were? In `/proc` that is what entries of processes do.
+/// Is there no such thing, though the call failed as if there were? In `/proc` that is what entries of other processes do.
 fn is_nowhere(asked: &Asked, policy: &FsPolicy, outside: &dyn Outside) -> bool {
     let path = &asked.plain();
     let missing = match outside.find(&asked.0) {
         Ok(real) => real.kind.is_none(),
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     };
-    missing && path.components().next().is_some_and(|first| first != "proc") && policy.decide(path, Access::Read).allowed
+    let by_name = path.components().next().is_some_and(|first| first != "proc");
+    missing && (by_name || asked.1 == Entry::Own) && policy.decide(path, Access::Read).allowed
 }
 
 /// What the kernel executes for a text that begins with `#!` (execve(2)).
@@ -166,7 +167,14 @@ enum Want {
 
 /// A path in the caller's words, absolute.
 #[derive(Clone, Debug)]
-struct Asked(PathBuf);
+struct Asked(PathBuf, Entry);
+
+/// Does the path go through the caller's own entry in `/proc`, which ends with it?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    Own,
+    None,
+}
 
 impl Asked {
     /// As if no component before a `..` were a link.
@@ -230,7 +238,10 @@ fn path(parsed: &Parsed<'_>, place: usize) -> Option<Asked> {
     let mut path = PathBuf::from("/");
     path.extend(parsed.names(place).map(OsStr::from_bytes));
     path.push(asked);
-    Some(Asked(own_entry(&path, record).unwrap_or(path)))
+    Some(match own_entry(&path, record) {
+        Some(own) => Asked(own, Entry::Own),
+        None => Asked(path, Entry::None),
+    })
 }
 
 /// `/proc/self` means the caller, whom the host knows by another number.
